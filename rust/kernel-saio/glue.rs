@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe wrappers around C objects that have no abstraction in the kernel crate yet.
+//!
+//! C header: [`include/linux/saio_glue.h`](srctree/include/linux/saio_glue.h)
+
+use core::ptr::NonNull;
+use kernel::{bindings, prelude::*};
+
+/// A reference to an open file, the source of a sendfile.
+pub(crate) struct File(NonNull<bindings::file>);
+
+// SAFETY: References to `struct file` may be used and dropped by any task.
+unsafe impl Send for File {}
+
+impl File {
+    /// The regular file `fd` of the current task, if it may be sent from `pos` for `len` bytes.
+    pub(crate) fn get(fd: u32, pos: i64, len: usize) -> Result<Self> {
+        let mut err = 0;
+        // SAFETY: `err` is valid for the call; the function checks the rest itself.
+        let file = unsafe { bindings::saio_file_get(fd, pos, len, &mut err) };
+        NonNull::new(file)
+            .map(Self)
+            .ok_or_else(|| Error::from_errno(err))
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut bindings::file {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours.
+        unsafe { bindings::saio_file_put(self.0.as_ptr()) };
+    }
+}
+
+/// A reference to credentials.
+pub(crate) struct Cred(NonNull<bindings::cred>);
+
+// SAFETY: Credentials are immutable and reference counted atomically.
+unsafe impl Send for Cred {}
+
+impl Cred {
+    /// Those of the current task.
+    pub(crate) fn current() -> Self {
+        // SAFETY: Always has credentials to return.
+        let cred = unsafe { bindings::saio_cred_get() };
+        // SAFETY: A task always has credentials.
+        Self(unsafe { NonNull::new_unchecked(cred.cast_mut()) })
+    }
+
+    /// Runs `f` with these credentials.
+    pub(crate) fn with<T>(&self, f: impl FnOnce() -> T) -> T {
+        // SAFETY: The reference outlives the override, which ends below.
+        let old = unsafe { bindings::saio_cred_override(self.0.as_ptr()) };
+        let result = f();
+        // SAFETY: `old` is what the override has returned.
+        unsafe { bindings::saio_cred_revert(old) };
+        result
+    }
+}
+
+impl Drop for Cred {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours.
+        unsafe { bindings::saio_cred_put(self.0.as_ptr()) };
+    }
+}
+
+/// The current task, to be compared only.
+pub(crate) fn current() -> *mut bindings::task_struct {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_current() }
+}
+
+/// Whether a signal or task work calls the current task back to user space.
+pub(crate) fn interrupted() -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_interrupted() }
+}
+
+/// The current time in jiffies.
+pub(crate) fn jiffies() -> usize {
+    // SAFETY: No requirements.
+    (unsafe { bindings::saio_jiffies() }) as usize
+}
+
+/// What the filter of the current task says of a call.
+pub(crate) enum Verdict {
+    /// It may run.
+    Run,
+    /// It may not, and returns this.
+    Refused(i64),
+    /// It may not, returns this, and the thread has to exit.
+    Die(i64),
+}
+
+/// Asks the seccomp filter of the current task.
+pub(crate) fn seccomp(nr: u32, args: &[u64; 6]) -> Verdict {
+    let mut result = 0;
+    // SAFETY: `args` and `result` are valid for the call.
+    match unsafe { bindings::saio_seccomp(nr, args.as_ptr(), &mut result) } {
+        0 => Verdict::Run,
+        1 => Verdict::Refused(result as i64),
+        _ => Verdict::Die(result as i64),
+    }
+}
+
+/// Runs a system call that the policy table allows for the current task.
+pub(crate) fn call(nr: u32, args: &[u64; 6]) -> i64 {
+    // SAFETY: `args` is valid for the call. What a system call may do to its caller's address
+    // space it does to user memory only, as it would if it was called from there.
+    (unsafe { bindings::saio_call(nr, args.as_ptr()) }) as i64
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
+/*
+ * SAIO: system calls in batches through shared memory.
+ *
+ * This header is the only description of the ABI; every binding is generated
+ * from it.  docs/abi.md explains it at length.
+ */
+#ifndef _UAPI_LINUX_SAIO_H
+#define _UAPI_LINUX_SAIO_H
+
+#include <linux/types.h>
+
+/*
+ * System call numbers: one out-of-tree range, the same on every architecture.
+ * A kernel built with SAIO has them in its own table as well.
+ */
+#ifndef __NR_saio_setup
+#define __NR_saio_setup		1000
+#define __NR_saio_enter		1001
+#define __NR_saio_register	1002
+#define __NR_saio_pool		1003
+#endif
+
+/**
+ * struct saio_sqe - submission queue entry: one system call
+ * @nr:		system call number
+ * @flags:	SAIO_SQE_* bits; an unknown one fails the entry with EINVAL
+ * @ctl:	control word of SAIO_SQE_RESULT_TO_ARG, otherwise zero
+ * @user_data:	copied to the completion
+ * @args:	arguments, as in registers
+ */
+struct saio_sqe {
+	__u16	nr;
+	__u16	flags;
+	__u32	ctl;
+	__u64	user_data;
+	__u64	args[6];
+};
+
+enum saio_sqe_flags_bit {
+	SAIO_SQE_LINK_BIT,
+	SAIO_SQE_HARDLINK_BIT,
+	SAIO_SQE_RESULT_TO_ARG_BIT,
+	SAIO_SQE_SKIP_SUCCESS_BIT,
+	SAIO_SQE_FLOW_BIT,
+};
+
+/* The next entry belongs to this chain and runs only if this one succeeded. */
+#define SAIO_SQE_LINK		(1U << SAIO_SQE_LINK_BIT)
+/* The next entry belongs to this chain and runs whatever this one returned. */
+#define SAIO_SQE_HARDLINK	(1U << SAIO_SQE_HARDLINK_BIT)
+/* An argument is the result of an earlier entry of the chain, see @ctl. */
+#define SAIO_SQE_RESULT_TO_ARG	(1U << SAIO_SQE_RESULT_TO_ARG_BIT)
+/* No completion if the result is not negative. */
+#define SAIO_SQE_SKIP_SUCCESS	(1U << SAIO_SQE_SKIP_SUCCESS_BIT)
+/*
+ * The call acts on a registered flow: the high half of args[0] is the flow
+ * reference, its low half the file descriptor number that seccomp filters and
+ * traces see; pointers are byte offsets into the arena.  Allowed calls: write,
+ * writev, sendto, sendfile, setsockopt, shutdown.  Of sendfile, args[2] is the
+ * file position itself.
+ */
+#define SAIO_SQE_FLOW		(1U << SAIO_SQE_FLOW_BIT)
+
+/*
+ * Control word of SAIO_SQE_RESULT_TO_ARG: bits 0-7 the index of the argument
+ * that is replaced, bits 8-15 how many entries back in the chain the result
+ * comes from (1 to SAIO_MAX_BACK).
+ */
+#define SAIO_CTL(arg, back)	((__u32)(arg) | (__u32)(back) << 8)
+#define SAIO_MAX_BACK		8
+
+/* Data entries of a flow carry at most this many iovecs. */
+#define SAIO_FLOW_MAX_IOV	8
+
+/**
+ * struct saio_cqe - completion queue entry
+ * @user_data:	of the submission queue entry
+ * @res:	what the system call returned: a value, or a negated errno
+ */
+struct saio_cqe {
+	__u64	user_data;
+	__s64	res;
+};
+
+/**
+ * struct saio_ring - control words at the start of the mapping
+ * @sq_head:	kernel: entries up to here are copied (not: have run)
+ * @sq_flags:	kernel: SAIO_RING_* bits
+ * @mode:	kernel: SAIO_MODE_*
+ * @pool:	kernel: index of the pool that serves the ring, 0 if none
+ * @sq_tail:	user: entries up to here are published
+ * @cq_head:	user: completions up to here are consumed
+ * @cq_tail:	kernel: completions up to here are posted
+ *
+ * All indices run freely and wrap at 2^32; masked by the queue size they are
+ * slots.  Store @sq_tail and @cq_head with release, load @sq_head and @cq_tail
+ * with acquire semantics.  The kernel trusts none of these words: it keeps its
+ * own copies and only ever stores its own words.
+ */
+struct saio_ring {
+	__u32	sq_head;
+	__u32	sq_flags;
+	__u32	mode;
+	__u32	pool;
+	__u32	__resv0[12];
+
+	__u32	sq_tail;
+	__u32	cq_head;
+	__u32	__resv1[14];
+
+	__u32	cq_tail;
+	__u32	__resv2[15];
+};
+
+/* Nobody looks at the queue by itself: call saio_enter() after publishing. */
+#define SAIO_RING_NEED_WAKEUP	(1U << 0)
+
+#define SAIO_MODE_INLINE	0
+
+/**
+ * struct saio_params - argument of saio_setup(), in and out
+ * @flags:	must be zero
+ * @sq_entries:	slots of the submission queue, a power of two up to
+ *		SAIO_MAX_SQ_ENTRIES; 0: default
+ * @cq_entries:	slots of the completion queue, a power of two, at least
+ *		@sq_entries; 0: default
+ * @flows:	flows that can be registered, up to SAIO_MAX_FLOWS; 0: default
+ * @arena_size:	bytes, a multiple of the page size, up to SAIO_MAX_ARENA;
+ *		0: default
+ * @flow_limit:	bytes that a flow may hold unsent, up to SAIO_MAX_FLOW_LIMIT;
+ *		0: default
+ * @features:	out: SAIO_FEAT_* bits
+ * @sq_off:	out: offset of the submission queue in the mapping
+ * @cq_off:	out: offset of the completion queue
+ * @flow_off:	out: offset of the status words, one __u32 for each flow
+ * @arena_off:	out: offset of the arena
+ * @map_size:	out: bytes to mmap at offset 0; struct saio_ring stands first
+ * @resv:	must be zero
+ */
+struct saio_params {
+	__u32	flags;
+	__u32	sq_entries;
+	__u32	cq_entries;
+	__u32	flows;
+	__u32	arena_size;
+	__u32	flow_limit;
+	__u32	features;
+	__u32	sq_off;
+	__u32	cq_off;
+	__u32	flow_off;
+	__u32	arena_off;
+	__u32	map_size;
+	__u64	resv[2];
+};
+
+#define SAIO_PARAMS_SIZE_VER0	64
+
+#define SAIO_MAX_SQ_ENTRIES	4096
+#define SAIO_MAX_CQ_ENTRIES	16384
+#define SAIO_MAX_FLOWS		65536
+#define SAIO_MAX_ARENA		(16U << 20)
+#define SAIO_MAX_FLOW_LIMIT	(4U << 20)
+
+#define SAIO_FEAT_INLINE	(1U << 0)
+#define SAIO_FEAT_FLOWS		(1U << 1)
+
+/*
+ * Status word of a flow, written by the kernel: bits 16-31 the generation,
+ * which with the index in the low half makes the flow reference.
+ */
+/* The slot belongs to a flow of this generation. */
+#define SAIO_FLOW_USED		(1U << 0)
+/* A descriptor of the socket was closed: do not answer early any more. */
+#define SAIO_FLOW_STALE		(1U << 1)
+/* Bytes wait for the peer: a write would get EAGAIN. */
+#define SAIO_FLOW_FULL		(1U << 2)
+/* The connection failed; the socket has the error. */
+#define SAIO_FLOW_FAILED	(1U << 3)
+
+#define SAIO_FLOW_REF(index, gen)	((__u32)(gen) << 16 | (__u32)(index))
+#define SAIO_FLOW_INDEX(ref)		((__u32)(ref) & 0xffff)
+#define SAIO_FLOW_GEN(word)		((__u32)(word) >> 16)
+
+/**
+ * struct saio_enter_arg - optional argument of saio_enter()
+ * @timeout_ns:	longest wait for @min_complete completions in nanoseconds,
+ *		0: no limit
+ * @resv:	must be zero
+ */
+struct saio_enter_arg {
+	__u64	timeout_ns;
+	__u64	resv;
+};
+
+#define SAIO_ENTER_ARG_SIZE_VER0	16
+
+enum saio_register_op {
+	/* struct saio_flow_reg: makes a flow of a connected TCP socket. */
+	SAIO_REGISTER_FLOW,
+	/* struct saio_flow_reg: gives a flow up; what it holds still leaves. */
+	SAIO_UNREGISTER_FLOW,
+
+	/* this goes last */
+	SAIO_REGISTER_LAST
+};
+
+/**
+ * struct saio_flow_reg - argument of SAIO_REGISTER_FLOW and _UNREGISTER_FLOW
+ * @fd:		non-blocking TCP socket, connected; zero to unregister
+ * @flags:	must be zero
+ * @flow:	flow reference: out when registering, in when unregistering
+ * @resv:	must be zero
+ */
+struct saio_flow_reg {
+	__u32	fd;
+	__u32	flags;
+	__u32	flow;
+	__u32	resv;
+};
+
+#define SAIO_FLOW_REG_SIZE_VER0	16
+
+#endif /* _UAPI_LINUX_SAIO_H */

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Rings: the shared memory, its two queues and the table of flows.
+
+use crate::{
+    errno,
+    flow::Flow,
+    glue,
+    logic::{
+        chain::Chain,
+        ring::{Consumer, Poster},
+    },
+    mem::{Layout, Mem, Sqe},
+};
+use core::{
+    cell::{Cell, UnsafeCell},
+    ops::{Deref, DerefMut},
+    sync::atomic::{AtomicBool, Ordering},
+};
+use kernel::{
+    bindings, new_condvar, new_spinlock,
+    prelude::*,
+    sync::{Arc, ArcBorrow, CondVar, CondVarTimeoutResult, SpinLock},
+    types::ARef,
+};
+
+/// The dispatching end of the submission queue; only the owner touches it.
+pub(crate) struct Sq {
+    pub(crate) consumer: Consumer,
+    pub(crate) chain: Chain,
+    /// Entries that were copied because a hook had to, and wait for the owner's next crossing.
+    pub(crate) deferred: KVec<Sqe>,
+    /// How many of these have run.
+    pub(crate) deferred_done: usize,
+}
+
+struct Cq {
+    poster: Poster,
+    waiting: bool,
+}
+
+struct Slot {
+    flow: Option<ARef<Flow>>,
+    generation: u16,
+}
+
+struct Flows {
+    slots: KVec<Slot>,
+    /// Where to look for a free slot first.
+    hint: usize,
+}
+
+/// A ring.
+///
+/// # Invariants
+///
+/// `sq` is accessed by the task `owner` only, and not while `dispatching`.
+#[pin_data]
+#[repr(C)]
+pub(crate) struct Ring {
+    /// Stands first: C knows the ring by it.
+    pub(crate) mem: Mem,
+    owner: *mut bindings::task_struct,
+    /// The owner has ended, or got another program.
+    dead: AtomicBool,
+    /// Somebody was told to wait until published entries are dispatched.
+    attention: AtomicBool,
+    sq: UnsafeCell<Sq>,
+    dispatching: Cell<bool>,
+    #[pin]
+    cq: SpinLock<Cq>,
+    #[pin]
+    posted: CondVar,
+    #[pin]
+    flows: SpinLock<Flows>,
+}
+
+// SAFETY: By the type invariant `sq` and `dispatching` belong to one task; `owner` is only
+// compared; everything else is `Send` and `Sync`.
+unsafe impl Send for Ring {}
+// SAFETY: As above.
+unsafe impl Sync for Ring {}
+
+/// The owner's access to the submission queue, for as long as it dispatches.
+pub(crate) struct SqGuard<'a>(&'a Ring);
+
+impl Deref for SqGuard<'_> {
+    type Target = Sq;
+
+    fn deref(&self) -> &Sq {
+        // SAFETY: `Ring::sq` gives out one guard at a time, to the owner.
+        unsafe { &*self.0.sq.get() }
+    }
+}
+
+impl DerefMut for SqGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Sq {
+        // SAFETY: As above.
+        unsafe { &mut *self.0.sq.get() }
+    }
+}
+
+impl Drop for SqGuard<'_> {
+    fn drop(&mut self) {
+        self.0.dispatching.set(false);
+    }
+}
+
+impl Ring {
+    /// Makes a ring that belongs to the current task.
+    pub(crate) fn new(layout: Layout) -> Result<Arc<Self>> {
+        let mem = Mem::new(layout)?;
+        let mut slots = KVec::with_capacity(layout.flows as usize, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..layout.flows {
+            slots.push(
+                Slot {
+                    flow: None,
+                    generation: 0,
+                },
+                GFP_KERNEL_ACCOUNT,
+            )?;
+        }
+        let ring = Arc::pin_init(
+            pin_init!(Self {
+                mem,
+                owner: glue::current(),
+                dead: AtomicBool::new(false),
+                attention: AtomicBool::new(false),
+                sq: UnsafeCell::new(Sq {
+                    consumer: Consumer::new(layout.sq_entries),
+                    chain: Chain::new(),
+                    deferred: KVec::new(),
+                    deferred_done: 0,
+                }),
+                dispatching: Cell::new(false),
+                cq <- new_spinlock!(Cq {
+                    poster: Poster::new(layout.cq_entries),
+                    waiting: false,
+                }, "saio::Ring::cq"),
+                posted <- new_condvar!("saio::Ring::posted"),
+                flows <- new_spinlock!(Flows { slots, hint: 0 }, "saio::Ring::flows"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        // Until pools exist nobody looks at the queue but the owner, when it is told to.
+        ring.mem
+            .sq_flags()
+            .store(bindings::SAIO_RING_NEED_WAKEUP, Ordering::Relaxed);
+        Ok(ring)
+    }
+
+    /// Whether the current task may use the ring.
+    pub(crate) fn check_owner(&self) -> Result {
+        if self.owner != glue::current() {
+            return Err(EPERM);
+        }
+        if self.dead.load(Ordering::Relaxed) {
+            return Err(errno::ebadfd());
+        }
+        Ok(())
+    }
+
+    /// The submission queue, unless the current task is not the owner or is dispatching already.
+    pub(crate) fn sq(&self) -> Option<SqGuard<'_>> {
+        if self.owner != glue::current() || self.dispatching.replace(true) {
+            return None;
+        }
+        // INVARIANT: `dispatching` is set until the guard is dropped.
+        Some(SqGuard(self))
+    }
+
+    /// Whether the ring has seen the last of its owner.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Sets a completion aside.
+    pub(crate) fn reserve(&self) -> bool {
+        self.cq.lock().poster.reserve(self.mem.cq_head())
+    }
+
+    /// Gives a completion that was set aside back.
+    pub(crate) fn cancel(&self) {
+        self.cq.lock().poster.cancel();
+    }
+
+    /// Posts a completion that was set aside, or none if only a failure was to be posted.
+    pub(crate) fn post(&self, user_data: u64, result: i64, only_failure: bool) {
+        let mut cq = self.cq.lock();
+        if only_failure && result >= 0 {
+            cq.poster.cancel();
+        } else {
+            self.mem.set_cqe(cq.poster.slot(), user_data, result);
+            cq.poster.post(self.mem.cq_tail());
+        }
+        if cq.waiting {
+            self.posted.notify_all();
+        }
+    }
+
+    /// Waits until `want` completions are unread; `timeout` in jiffies, if any.
+    pub(crate) fn wait(&self, want: u32, timeout: Option<usize>) -> Result {
+        let mut left = timeout.map(|t| t as _);
+        let mut cq = self.cq.lock();
+        loop {
+            let unread = cq.poster.unread(self.mem.cq_head());
+            if unread >= want {
+                return Ok(());
+            }
+            if unread + cq.poster.reserved() < want {
+                return Err(errno::edeadlk());
+            }
+            cq.waiting = true;
+            let signal = match left {
+                None => self.posted.wait_interruptible(&mut cq),
+                Some(jiffies) => match self.posted.wait_interruptible_timeout(&mut cq, jiffies) {
+                    CondVarTimeoutResult::Woken { jiffies } => {
+                        left = Some(jiffies);
+                        false
+                    }
+                    CondVarTimeoutResult::Timeout => {
+                        cq.waiting = false;
+                        return Err(errno::etime());
+                    }
+                    CondVarTimeoutResult::Signal { .. } => true,
+                },
+            };
+            cq.waiting = false;
+            if signal {
+                return Err(EINTR);
+            }
+        }
+    }
+
+    /// Makes a flow of the socket `fd` and returns its reference.
+    pub(crate) fn register(ring: ArcBorrow<'_, Self>, fd: u32) -> Result<u32> {
+        let (index, generation) = {
+            let mut flows = ring.flows.lock();
+            let n = flows.slots.len();
+            let start = flows.hint;
+            let index = (0..n)
+                .map(|i| (start + i) % n)
+                .find(|i| flows.slots.as_slice()[*i].flow.is_none())
+                .ok_or(ENOSPC)?;
+            flows.hint = (index + 1) % n;
+            (index as u16, flows.slots.as_slice()[index].generation)
+        };
+
+        // Only the owner adds flows, so the slot is still free afterwards.
+        let flow = Flow::attach(ring.into(), fd, index, generation)?;
+        flow.show();
+        let reference = flow.reference();
+        ring.flows.lock().slots.as_mut_slice()[usize::from(index)].flow = Some(flow);
+        Ok(reference)
+    }
+
+    /// The flow that an entry names.
+    pub(crate) fn flow(&self, reference: u32) -> Option<ARef<Flow>> {
+        let flows = self.flows.lock();
+        let index = nospec((reference & 0xffff) as usize, flows.slots.len())?;
+        let slot = &flows.slots.as_slice()[index];
+        if u32::from(slot.generation) != reference >> 16 {
+            return None;
+        }
+        slot.flow.clone()
+    }
+
+    /// Drops a flow that was detached from the table and frees its slot.
+    pub(crate) fn forget(&self, index: u16, generation: u16) {
+        let mut flows = self.flows.lock();
+        let slot = &mut flows.slots.as_mut_slice()[usize::from(index)];
+        if slot.generation != generation {
+            return;
+        }
+        let flow = slot.flow.take();
+        slot.generation = generation.wrapping_add(1);
+        self.mem
+            .status(index)
+            .store(u32::from(slot.generation) << 16, Ordering::Release);
+        drop(flows);
+        drop(flow);
+    }
+
+    /// Whether entries that are published and not dispatched name the flow. Whoever was told to
+    /// wait for them is let go by [`Self::settle`].
+    pub(crate) fn names(&self, reference: u32) -> bool {
+        if self.is_dead() {
+            return false;
+        }
+        // The owner may write what it likes to these words, which it cannot hurt but itself with.
+        let head = self.mem.sq_head().load(Ordering::Acquire);
+        let tail = self.mem.sq_tail().load(Ordering::Acquire);
+        let published = tail.wrapping_sub(head).min(self.mem.layout.sq_entries);
+        let named = (0..published).any(|i| {
+            let sqe = self.mem.sqe(head.wrapping_add(i));
+            names(&sqe, reference)
+        });
+        if named {
+            self.attention.store(true, Ordering::SeqCst);
+        }
+        named
+    }
+
+    /// After a dispatch: looks after the flows about which somebody was told to wait.
+    pub(crate) fn settle(&self) {
+        if !self.attention.load(Ordering::Relaxed) || !self.attention.swap(false, Ordering::SeqCst)
+        {
+            return;
+        }
+        self.each_flow(Flow::settle);
+    }
+
+    /// Calls `f` for every flow, without a lock held.
+    fn each_flow(&self, f: impl Fn(&Flow)) {
+        for index in 0..self.mem.layout.flows as usize {
+            let flow = self.flows.lock().slots.as_slice()[index].flow.clone();
+            if let Some(flow) = flow {
+                f(&flow);
+            }
+        }
+    }
+
+    /// The owner ends: what is published is handed over, and every flow is left to itself.
+    pub(crate) fn end(&self) {
+        self.dispatch_at_end();
+        self.dead.store(true, Ordering::SeqCst);
+        self.each_flow(Flow::leave);
+    }
+}
+
+/// Whether the entry acts on the flow.
+pub(crate) fn names(sqe: &Sqe, reference: u32) -> bool {
+    sqe.flags & crate::logic::chain::flags::FLOW != 0 && (sqe.args[0] >> 32) as u32 == reference
+}
+
+/// `index` if it is below `len`, also under speculation.
+pub(crate) fn nospec(index: usize, len: usize) -> Option<usize> {
+    if index >= len {
+        return None;
+    }
+    let index = core::hint::black_box(index);
+    // All ones if `index` is below `len`, otherwise zero; as `array_index_mask_nospec`.
+    let mask = (!(index | (len - 1).wrapping_sub(index)) as isize >> (usize::BITS - 1)) as usize;
+    Some(index & mask)
+}

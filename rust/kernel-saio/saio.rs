@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! SAIO: system calls in batches through shared memory.
+//!
+//! This file is the border to C: what the entry points and hooks in `entry.c` and `sock.c` call.
+//!
+//! | module | has |
+//! |---|---|
+//! | [`ring`] | the ring: queues, completions, table of flows |
+//! | [`enter`] | dispatch of entries |
+//! | [`flow`] | flows: order, parking, failure, what outlives their holder |
+//! | [`op`] | what can be done on a flow |
+//! | [`mem`] | shared memory |
+//! | [`glue`] | wrappers around C |
+//! | [`logic`] | everything that needs no kernel; tested on the host |
+
+mod enter;
+mod errno;
+mod flow;
+mod glue;
+// Both sides of the mapping are in there, and pub for the host crate; one is used here.
+#[allow(dead_code, unreachable_pub)]
+#[path = "logic/mod.rs"]
+mod logic;
+mod mem;
+mod op;
+mod ring;
+
+use core::ffi::{c_long, c_void};
+use flow::Flow;
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::{Arc, ArcBorrow},
+};
+use mem::Layout;
+use ring::Ring;
+
+const __LOG_PREFIX: &[u8] = b"saio\0";
+
+/// Most rings of one task.
+const MAX_RINGS: usize = 16;
+
+const _: () = {
+    use logic::chain::{flags, MAX_BACK};
+
+    assert!(flags::LINK == 1 << bindings::saio_sqe_flags_bit_SAIO_SQE_LINK_BIT);
+    assert!(flags::HARDLINK == 1 << bindings::saio_sqe_flags_bit_SAIO_SQE_HARDLINK_BIT);
+    assert!(flags::RESULT_TO_ARG == 1 << bindings::saio_sqe_flags_bit_SAIO_SQE_RESULT_TO_ARG_BIT);
+    assert!(flags::SKIP_SUCCESS == 1 << bindings::saio_sqe_flags_bit_SAIO_SQE_SKIP_SUCCESS_BIT);
+    assert!(flags::FLOW == 1 << bindings::saio_sqe_flags_bit_SAIO_SQE_FLOW_BIT);
+    assert!(MAX_BACK == bindings::SAIO_MAX_BACK as usize);
+    assert!(logic::ring::NEED_WAKEUP == bindings::SAIO_RING_NEED_WAKEUP);
+};
+
+/// The rings of a task; `task_struct::saio` points to it.
+struct TaskRings {
+    rings: KVec<Arc<Ring>>,
+}
+
+fn answer(result: Result<u32>) -> c_long {
+    match result {
+        Ok(n) => n.into(),
+        Err(err) => err.to_errno().into(),
+    }
+}
+
+fn setup(params: &mut bindings::saio_params) -> Result<Arc<Ring>> {
+    // SAFETY: Only the current task changes the pointer.
+    let mut rings = unsafe { bindings::saio_current_rings() }.cast::<TaskRings>();
+    // SAFETY: What it points to belongs to the current task, which is here.
+    if !rings.is_null() && unsafe { (*rings).rings.len() } >= MAX_RINGS {
+        return Err(errno::eusers());
+    }
+    let ring = Ring::new(Layout::new(params)?)?;
+    if rings.is_null() {
+        let new = KBox::new(TaskRings { rings: KVec::new() }, GFP_KERNEL_ACCOUNT)?;
+        rings = KBox::into_raw(new);
+        // SAFETY: It lives until `saio_rs_task_end`.
+        unsafe { bindings::saio_set_current_rings(rings.cast()) };
+    }
+    // SAFETY: As above; nobody else has a reference to it now.
+    unsafe { &mut (*rings).rings }.push(ring.clone(), GFP_KERNEL_ACCOUNT)?;
+    Ok(ring)
+}
+
+/// Makes a ring for the current task; returns a reference to it, or an error pointer.
+///
+/// # Safety
+///
+/// `params` must be valid.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_setup(params: *mut bindings::saio_params) -> *mut c_void {
+    // SAFETY: By the caller's promise.
+    match setup(unsafe { &mut *params }) {
+        Ok(ring) => Arc::into_raw(ring).cast_mut().cast(),
+        Err(err) => err.to_ptr(),
+    }
+}
+
+/// Takes a ring that could not be given to user space from its task again.
+///
+/// # Safety
+///
+/// `ring` must be the newest ring of the current task.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_setup_done(ring: *mut c_void, ok: bool) {
+    let _ = (ring, ok);
+}
+
+/// Drops the reference to a ring that its file has.
+///
+/// # Safety
+///
+/// `ring` must come from `saio_rs_setup`, and this must happen once.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_ring_put(ring: *mut c_void) {
+    // SAFETY: By the caller's promise.
+    drop(unsafe { Arc::<Ring>::from_raw(ring.cast()) });
+}
+
+/// `saio_enter`.
+///
+/// # Safety
+///
+/// `ring` must be alive, `die` valid.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_enter(
+    ring: *mut c_void,
+    to_submit: u32,
+    min_complete: u32,
+    timeout_ns: u64,
+    die: *mut bool,
+) -> c_long {
+    // SAFETY: By the caller's promise.
+    let (ring, die) = unsafe { (&*ring.cast::<Ring>(), &mut *die) };
+    answer((|| {
+        ring.check_owner()?;
+        if min_complete > ring.mem.layout.cq_entries {
+            return Err(EINVAL);
+        }
+        let taken = ring.submit(to_submit, die)?;
+        if min_complete != 0 && !*die && taken == to_submit {
+            // SAFETY: No requirements.
+            let timeout = (timeout_ns != 0)
+                .then(|| unsafe { bindings::saio_nsecs_to_jiffies(timeout_ns) } as usize);
+            let waited = ring.wait(min_complete, timeout);
+            if taken == 0 {
+                waited?;
+            }
+        }
+        Ok(taken)
+    })())
+}
+
+/// `saio_register`.
+///
+/// # Safety
+///
+/// `ring` must be alive and come from `saio_rs_setup`, `reg` must be valid.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_register(
+    ring: *mut c_void,
+    op: u32,
+    reg: *mut bindings::saio_flow_reg,
+) -> c_long {
+    // SAFETY: By the caller's promise.
+    let (ring, reg) = unsafe { (ArcBorrow::from_raw(ring.cast::<Ring>()), &mut *reg) };
+    answer((|| {
+        ring.check_owner()?;
+        if reg.flags | reg.resv != 0 {
+            return Err(EINVAL);
+        }
+        match op {
+            bindings::saio_register_op_SAIO_REGISTER_FLOW => {
+                if reg.flow != 0 {
+                    return Err(EINVAL);
+                }
+                reg.flow = Ring::register(ring, reg.fd)?;
+            }
+            bindings::saio_register_op_SAIO_UNREGISTER_FLOW => {
+                if reg.fd != 0 {
+                    return Err(EINVAL);
+                }
+                ring.hand_over();
+                ring.flow(reg.flow).ok_or(EBADF)?.leave();
+            }
+            _ => return Err(EINVAL),
+        }
+        Ok(0)
+    })())
+}
+
+/// The current task ends, or gets another program.
+///
+/// # Safety
+///
+/// `rings` must be what the task had, and not be used any more.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_task_end(rings: *mut c_void) {
+    // SAFETY: `setup` made it from a box, and by the caller's promise nobody else has it.
+    let rings = unsafe { KBox::from_raw(rings.cast::<TaskRings>()) };
+    for ring in &rings.rings {
+        ring.end();
+    }
+}
+
+/// A hook is about to do something that what is published has to come before.
+///
+/// # Safety
+///
+/// `rings` must be what the current task has.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_hand_over(rings: *mut c_void) {
+    // SAFETY: By the caller's promise; only shared references to it exist.
+    for ring in unsafe { &(*rings.cast::<TaskRings>()).rings } {
+        ring.hand_over();
+    }
+}
+
+macro_rules! flow_hooks {
+    ($($(#[$doc:meta])* fn $name:ident($flow:ident $(, $arg:ident: $ty:ty)*) $(-> $ret:ty)? $body:block)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// `ss` must be the C side of a flow to which the caller has a reference.
+            #[no_mangle]
+            unsafe extern "C" fn $name(ss: *mut bindings::saio_sock $(, $arg: $ty)*) $(-> $ret)? {
+                // SAFETY: By the caller's promise.
+                let $flow = unsafe { Flow::from_raw(ss) };
+                $body
+            }
+        )*
+    };
+}
+
+flow_hooks! {
+    /// Whether a write by another way has to wait.
+    fn saio_rs_flow_busy(flow) -> bool { flow.busy() }
+    /// The workqueue runs the flow.
+    fn saio_rs_flow_work(flow) { flow.work() }
+    /// The last descriptor is closed; whether the socket lives on.
+    fn saio_rs_flow_closed(flow) -> bool { flow.closed() }
+    /// A descriptor in the owner's table is closed.
+    fn saio_rs_flow_stale(flow) { flow.stale() }
+    /// The end of the write side: 1 if queued, 0 if not needed, or an error.
+    fn saio_rs_flow_shutdown(flow, how: i32) -> i32 {
+        match flow.shutdown(how) {
+            Ok(queued) => queued.into(),
+            Err(err) => err.to_errno(),
+        }
+    }
+}
+
+/// The last reference to a flow is gone.
+///
+/// # Safety
+///
+/// To be called once, when that is so.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_flow_drop(ss: *mut bindings::saio_sock) {
+    // SAFETY: By the caller's promise.
+    unsafe { Flow::free(ss) };
+}

@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SAIO: the socket side of a flow, and the hooks in net/socket.c.
+ *
+ * A flow has a private file for its socket. socket->saio points to the flow from
+ * saio_sock_attach() until that file is released, which is always later than the
+ * release of the holder's own file: what the flow still has to send keeps the
+ * socket, as an orphan.
+ *
+ * Lock order: state lock of the flow (Rust) -> lock of the socket's wait queue.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/fsnotify.h>
+#include <linux/init.h>
+#include <linux/net.h>
+#include <linux/sched/xacct.h>
+#include <linux/sockptr.h>
+#include <linux/splice.h>
+#include <linux/tcp.h>
+#include <uapi/linux/tls.h>
+#include <linux/saio.h>
+#include <linux/saio_glue.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+static struct workqueue_struct *saio_wq;
+/* A close may linger; it must not hold up what others have to send. */
+static struct workqueue_struct *saio_close_wq;
+
+#define SAIO_WQ_MAX_ACTIVE	16
+
+void saio_sock_get(struct saio_sock *ss)
+{
+	refcount_inc(&ss->refs);
+}
+
+/* Drops the Rust object; its memory stays until RCU readers have gone. */
+void saio_sock_put(struct saio_sock *ss)
+{
+	if (refcount_dec_and_test(&ss->refs))
+		saio_rs_flow_drop(ss);
+}
+
+void saio_sock_free(struct saio_sock *ss)
+{
+	kfree_rcu(ss, rcu);
+}
+
+static struct saio_sock *saio_sock_lookup(struct socket *sock)
+{
+	struct saio_sock *ss;
+
+	rcu_read_lock();
+	ss = rcu_dereference(sock->saio);
+	if (ss && (READ_ONCE(ss->runner) == current ||
+		   !refcount_inc_not_zero(&ss->refs)))
+		ss = NULL;
+	rcu_read_unlock();
+	return ss;
+}
+
+bool saio_sock_test(struct saio_sock *ss, unsigned int bit)
+{
+	return test_bit(bit, &ss->state);
+}
+
+void saio_sock_set(struct saio_sock *ss, unsigned int bit, bool on)
+{
+	assign_bit(bit, &ss->state, on);
+}
+
+static void saio_sock_work(struct work_struct *work)
+{
+	struct saio_sock *ss = container_of(to_delayed_work(work),
+					    struct saio_sock, work);
+
+	saio_rs_flow_work(ss);
+	saio_sock_put(ss);
+}
+
+static void saio_sock_close_work(struct work_struct *work)
+{
+	struct saio_sock *ss = container_of(work, struct saio_sock, close);
+
+	/* sock_close() comes back to __saio_sock_close() below. */
+	__fput_sync(ss->file);
+	saio_sock_put(ss);
+}
+
+/* Let the work of the flow run in @delay jiffies, instead of when it was due. */
+void saio_sock_kick(struct saio_sock *ss, unsigned long delay)
+{
+	saio_sock_get(ss);
+	if (mod_delayed_work(saio_wq, &ss->work, delay))
+		saio_sock_put(ss);
+}
+
+/* As saio_sock_kick(), but never later than it is due already. */
+void saio_sock_remind(struct saio_sock *ss, unsigned long delay)
+{
+	saio_sock_get(ss);
+	if (!queue_delayed_work(saio_wq, &ss->work, delay))
+		saio_sock_put(ss);
+}
+
+/* Under the lock of the wait queue, often in softirq. */
+static int saio_sock_wake(struct wait_queue_entry *wait, unsigned int mode,
+			  int sync, void *key)
+{
+	struct saio_sock *ss = container_of(wait, struct saio_sock, wait);
+
+	if (!key || key_to_poll(key) & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+		saio_sock_kick(ss, 0);
+	return 0;
+}
+
+/**
+ * saio_sock_attach - make a flow of a socket
+ * @ss: zeroed but for @refs, which is 1 and belongs to the caller
+ * @fd: descriptor of the socket in the table of the current task
+ *
+ * On success the socket has a reference of its own to @ss.
+ */
+int saio_sock_attach(struct saio_sock *ss, unsigned int fd)
+{
+	struct saio_sock *none = NULL;
+	struct socket *sock;
+	struct file *file;
+	struct sock *sk;
+
+	CLASS(fd, f)(fd);
+
+	if (fd_empty(f))
+		return -EBADF;
+	sock = sock_from_file(fd_file(f));
+	if (!sock)
+		return -ENOTSOCK;
+	sk = sock->sk;
+	if (sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP ||
+	    (sk->sk_family != AF_INET && sk->sk_family != AF_INET6))
+		return -EOPNOTSUPP;
+	if (!((1 << inet_sk_state_load(sk)) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)))
+		return -ENOTCONN;
+	if (!(fd_file(f)->f_flags & O_NONBLOCK))
+		return -EWOULDBLOCK;
+
+	ss->sock = sock;
+	ss->files = current->files;
+	init_waitqueue_func_entry(&ss->wait, saio_sock_wake);
+	INIT_DELAYED_WORK(&ss->work, saio_sock_work);
+	INIT_WORK(&ss->close, saio_sock_close_work);
+	init_waitqueue_head(&ss->drained);
+
+	/* The socket cannot be closed meanwhile: we hold its file. */
+	saio_sock_get(ss);
+	if (!try_cmpxchg((__force struct saio_sock **)&sock->saio, &none, ss)) {
+		saio_sock_put(ss);
+		return -EEXIST;
+	}
+
+	file = alloc_file_clone(fd_file(f), O_RDWR | O_NONBLOCK,
+				fd_file(f)->f_op);
+	if (IS_ERR(file)) {
+		RCU_INIT_POINTER(sock->saio, NULL);
+		saio_sock_put(ss);
+		return PTR_ERR(file);
+	}
+	file->private_data = sock;
+	stream_open(SOCK_INODE(sock), file);
+	ss->file = file;
+	return 0;
+}
+
+/* The state lock of the flow is held, or it was never used. */
+void saio_sock_detach(struct saio_sock *ss)
+{
+	if (cancel_delayed_work(&ss->work))
+		saio_sock_put(ss);
+	if (test_bit(SAIO_SOCK_ORPHAN_BIT, &ss->state)) {
+		saio_sock_get(ss);
+		queue_work(saio_close_wq, &ss->close);
+	} else {
+		fput(ss->file);
+	}
+}
+
+/* The holder's file is being released, the flow takes the socket over. */
+void saio_sock_adopt(struct saio_sock *ss)
+{
+	struct sock *sk = ss->sock->sk;
+
+	set_bit(SAIO_SOCK_ORPHAN_BIT, &ss->state);
+	/* Netfilter looks at sk_socket->file under this lock. */
+	write_lock_bh(&sk->sk_callback_lock);
+	WRITE_ONCE(ss->sock->file, ss->file);
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+ssize_t saio_sock_send(struct saio_sock *ss, struct kvec *vec, size_t nr,
+		       size_t len, int flags)
+{
+	struct msghdr msg = {
+		.msg_flags = flags | MSG_DONTWAIT | MSG_NOSIGNAL,
+	};
+	ssize_t ret;
+
+	WRITE_ONCE(ss->runner, current);
+	ret = kernel_sendmsg(ss->sock, &msg, vec, nr, len);
+	WRITE_ONCE(ss->runner, NULL);
+	return ret;
+}
+
+/* As do_sendfile() does it, whose checks of the source were made by
+ * saio_file_get() but for those that depend on when the entry runs.
+ */
+ssize_t saio_sock_sendfile(struct saio_sock *ss, struct file *in, loff_t pos,
+			   size_t len, bool more)
+{
+	loff_t out_pos = 0;
+	ssize_t ret;
+
+	ret = rw_verify_area(READ, in, &pos, len);
+	if (ret < 0)
+		return ret;
+	ret = rw_verify_area(WRITE, ss->file, &out_pos, len);
+	if (ret < 0)
+		return ret;
+
+	WRITE_ONCE(ss->runner, current);
+	ret = do_splice_direct(in, &pos, ss->file, &out_pos, len,
+			       more ? SPLICE_F_MORE : 0);
+	WRITE_ONCE(ss->runner, NULL);
+
+	if (ret > 0) {
+		add_rchar(current, ret);
+		add_wchar(current, ret);
+		fsnotify_access(in);
+		fsnotify_modify(ss->file);
+	}
+	inc_syscr(current);
+	inc_syscw(current);
+	return ret;
+}
+
+int saio_sock_setopt(struct saio_sock *ss, int level, int name, void *val,
+		     unsigned int len)
+{
+	int ret;
+
+	WRITE_ONCE(ss->runner, current);
+	ret = do_sock_setsockopt(ss->sock, false, level, name,
+				 KERNEL_SOCKPTR(val), len);
+	WRITE_ONCE(ss->runner, NULL);
+	return ret;
+}
+
+int saio_sock_shut(struct saio_sock *ss, int how)
+{
+	int ret;
+
+	WRITE_ONCE(ss->runner, current);
+	ret = __sys_shutdown_sock(ss->sock, how);
+	WRITE_ONCE(ss->runner, NULL);
+	return ret;
+}
+
+/**
+ * saio_sock_park - wait for the socket to become writable
+ * @ss: parked flow, its state lock held
+ *
+ * Return: true if it is writable, or broken, already; the caller then kicks it.
+ */
+bool saio_sock_park(struct saio_sock *ss)
+{
+	struct sock *sk = ss->sock->sk;
+
+	add_wait_queue(&ss->sock->wq.wait, &ss->wait);
+	/*
+	 * As tcp_poll(): without this bit nobody tells us that there is space.
+	 * The barrier pairs with the one in tcp_check_space().
+	 */
+	set_bit(SOCK_NOSPACE, &ss->sock->flags);
+	smp_mb__after_atomic();
+	return sk_stream_is_writeable(sk) || READ_ONCE(sk->sk_err) ||
+	       (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN) ||
+	       inet_sk_state_load(sk) == TCP_CLOSE;
+}
+
+void saio_sock_unpark(struct saio_sock *ss)
+{
+	remove_wait_queue(&ss->sock->wq.wait, &ss->wait);
+}
+
+/* The flow is idle: let go who waits for that, and make an edge if @edge. */
+void saio_sock_idle(struct saio_sock *ss, bool edge)
+{
+	struct sock *sk = ss->sock->sk;
+	struct socket_wq *wq;
+
+	if (test_and_clear_bit(SAIO_SOCK_WANTED_BIT, &ss->state)) {
+		wake_up_all(&ss->drained);
+		edge = true;
+	}
+	if (!edge || test_bit(SAIO_SOCK_ORPHAN_BIT, &ss->state) || !sk)
+		return;
+
+	rcu_read_lock();
+	wq = rcu_dereference(sk->sk_wq);
+	if (skwq_has_sleeper(wq))
+		wake_up_interruptible_poll(&wq->wait, EPOLLOUT | EPOLLWRNORM |
+						      EPOLLWRBAND);
+	sk_wake_async_rcu(sk, SOCK_WAKE_SPACE, POLL_OUT);
+	rcu_read_unlock();
+}
+
+/* Reset the connection; the holder of the socket finds @err (positive) on it. */
+void saio_sock_fail(struct saio_sock *ss, int err)
+{
+	struct sock *sk = ss->sock->sk;
+
+	tcp_abort(sk, err);
+
+	/* Our own send may have consumed the error that the holder has to see. */
+	lock_sock(sk);
+	if (!sk->sk_err) {
+		WRITE_ONCE(sk->sk_err, err);
+		if (!sock_flag(sk, SOCK_DEAD))
+			sk_error_report(sk);
+	}
+	release_sock(sk);
+}
+
+/**
+ * saio_file_get - the source of a sendfile entry
+ * @fd: descriptor in the table of the current task
+ * @pos: position of its first byte
+ * @len: bytes
+ * @err: why NULL was returned
+ */
+struct file *saio_file_get(unsigned int fd, loff_t pos, size_t len, int *err)
+{
+	struct file *file = fget(fd);
+
+	*err = -EBADF;
+	if (!file)
+		return NULL;
+	if (!(file->f_mode & FMODE_READ))
+		goto out;
+	*err = -EINVAL;
+	if (!S_ISREG(file_inode(file)->i_mode))
+		goto out;
+	*err = -ESPIPE;
+	if (!(file->f_mode & FMODE_PREAD))
+		goto out;
+	*err = -EOVERFLOW;
+	if (pos < 0 || pos + (loff_t)len < pos ||
+	    pos + (loff_t)len > file_inode(file)->i_sb->s_maxbytes)
+		goto out;
+	return file;
+
+out:
+	fput(file);
+	return NULL;
+}
+
+void saio_file_put(struct file *file)
+{
+	fput(file);
+}
+
+/* The hooks */
+
+__poll_t __saio_sock_poll(struct socket *sock, __poll_t mask)
+{
+	struct saio_sock *ss;
+
+	rcu_read_lock();
+	ss = rcu_dereference(sock->saio);
+	if (ss && READ_ONCE(ss->state) & (BIT(SAIO_SOCK_FULL_BIT) |
+					  BIT(SAIO_SOCK_WANTED_BIT)))
+		mask &= ~(EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+	rcu_read_unlock();
+	return mask;
+}
+
+static bool saio_sock_turn_away(struct saio_sock *ss)
+{
+	if (!saio_rs_flow_busy(ss))
+		return false;
+	set_bit(SAIO_SOCK_WANTED_BIT, &ss->state);
+	/* The flow looks at the bit after it became idle: look once more. */
+	smp_mb__after_atomic();
+	if (saio_rs_flow_busy(ss))
+		return true;
+	clear_bit(SAIO_SOCK_WANTED_BIT, &ss->state);
+	return false;
+}
+
+int __saio_sock_sendmsg(struct socket *sock, const struct msghdr *msg)
+{
+	struct saio_sock *ss = saio_sock_lookup(sock);
+	long timeo;
+	int ret = 0;
+
+	if (!ss)
+		return 0;
+	timeo = sock_sndtimeo(sock->sk, msg->msg_flags & MSG_DONTWAIT);
+	while (!ret && saio_sock_turn_away(ss)) {
+		if (!timeo) {
+			ret = -EAGAIN;
+			break;
+		}
+		timeo = wait_event_interruptible_timeout(ss->drained,
+			!test_bit(SAIO_SOCK_WANTED_BIT, &ss->state), timeo);
+		if (timeo < 0)
+			ret = sock_intr_errno(timeo);
+	}
+	saio_sock_put(ss);
+	return ret;
+}
+
+/* What would change the meaning of bytes that wait. */
+static int saio_sock_busy(struct socket *sock)
+{
+	struct saio_sock *ss = saio_sock_lookup(sock);
+	int ret = 0;
+
+	if (ss) {
+		ret = saio_rs_flow_busy(ss) ? -EBUSY : 0;
+		saio_sock_put(ss);
+	}
+	return ret;
+}
+
+int __saio_sock_setsockopt(struct socket *sock, int level, int optname)
+{
+	if ((level == SOL_TCP && (optname == TCP_ULP || optname == TCP_REPAIR)) ||
+	    (level == SOL_TLS && optname == TLS_TX))
+		return saio_sock_busy(sock);
+	return 0;
+}
+
+/* A flow is connected, so this is a disconnect or an error anyway. */
+int __saio_sock_connect(struct socket *sock)
+{
+	return saio_sock_busy(sock);
+}
+
+int __saio_sock_shutdown(struct socket *sock, int how)
+{
+	struct saio_sock *ss;
+	int ret;
+
+	if (how != SHUT_WR && how != SHUT_RDWR)
+		return 0;
+	ss = saio_sock_lookup(sock);
+	if (!ss)
+		return 0;
+	ret = saio_rs_flow_shutdown(ss, how);
+	saio_sock_put(ss);
+	return ret;
+}
+
+bool __saio_sock_close(struct socket *sock, struct file *file)
+{
+	struct saio_sock *ss = saio_sock_lookup(sock);
+	bool keep;
+
+	if (!ss)
+		return false;
+	if (file == ss->file) {
+		/* With this the flow is gone; an orphan's socket goes too. */
+		keep = !test_bit(SAIO_SOCK_ORPHAN_BIT, &ss->state);
+		rcu_assign_pointer(sock->saio, NULL);
+		saio_sock_put(ss);
+	} else {
+		keep = saio_rs_flow_closed(ss);
+	}
+	saio_sock_put(ss);
+	return keep;
+}
+
+void __saio_filp_flush(struct socket *sock)
+{
+	struct saio_sock *ss = saio_sock_lookup(sock);
+
+	if (!ss)
+		return;
+	/* Only in the owner's table does a number lose its meaning for it. */
+	if (ss->files == current->files)
+		saio_rs_flow_stale(ss);
+	saio_sock_put(ss);
+}
+
+static int __init saio_init(void)
+{
+	saio_wq = alloc_workqueue("saio", WQ_UNBOUND, SAIO_WQ_MAX_ACTIVE);
+	saio_close_wq = alloc_workqueue("saio_close", WQ_UNBOUND,
+					SAIO_WQ_MAX_ACTIVE);
+	if (!saio_wq || !saio_close_wq)
+		panic("saio: no memory for workqueues\n");
+	return 0;
+}
+core_initcall(saio_init);

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! TCP connections over loopback.
+
+use super::{expect_ok, expect_same, fd, show, sys, zeroed};
+
+/// Two ends of a connection.
+#[derive(Clone, Copy)]
+pub struct Pair {
+    /// The accepted end: close-on-exec, non-blocking.
+    pub ours: i32,
+    /// The connecting end: close-on-exec, blocking; reads fail after 10 s without a byte.
+    pub peer: i32,
+}
+
+/// A buffer size that makes a connection fill up soon.
+pub const SMALL: i32 = 16 << 10;
+
+/// Seconds without a byte after which a peer's read fails.
+const READ_SECONDS: i64 = 10;
+
+/// A connection; `rcvbuf` is what the peer can hold, `sndbuf` what our end can; 0: the default.
+pub fn tcp_pair(rcvbuf: i32, sndbuf: i32) -> Pair {
+    pair_of(0, rcvbuf, sndbuf).expect("loopback is up")
+}
+
+/// A connection of this protocol number, or the errno with which `socket` refuses it.
+pub fn pair_of(protocol: i32, rcvbuf: i32, sndbuf: i32) -> Result<Pair, i64> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    let listener = sys!(libc::SYS_socket, libc::AF_INET, kind, protocol);
+    if listener < 0 {
+        return Err(listener);
+    }
+    let mut address: libc::sockaddr_in = zeroed();
+    address.sin_family = libc::AF_INET as u16;
+    address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
+    let mut len = size_of::<libc::sockaddr_in>() as u32;
+    expect_ok!(sys!(libc::SYS_bind, listener, &address, len));
+    expect_ok!(sys!(libc::SYS_listen, listener, 1));
+    expect_ok!(sys!(
+        libc::SYS_getsockname,
+        listener,
+        &mut address,
+        &mut len
+    ));
+
+    let peer = fd(sys!(libc::SYS_socket, libc::AF_INET, kind, protocol));
+    if rcvbuf != 0 {
+        // Before the connection is made: the window follows from it.
+        set_option(peer, libc::SOL_SOCKET, libc::SO_RCVBUF, rcvbuf);
+    }
+    let patience = libc::timeval {
+        tv_sec: READ_SECONDS,
+        tv_usec: 0,
+    };
+    expect_ok!(sys!(
+        libc::SYS_setsockopt,
+        peer,
+        libc::SOL_SOCKET,
+        libc::SO_RCVTIMEO,
+        &patience,
+        size_of::<libc::timeval>()
+    ));
+    expect_ok!(sys!(libc::SYS_connect, peer, &address, len));
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let ours = fd(sys!(libc::SYS_accept4, listener, 0, 0, flags));
+    if sndbuf != 0 {
+        set_option(ours, libc::SOL_SOCKET, libc::SO_SNDBUF, sndbuf);
+    }
+    expect_ok!(sys!(libc::SYS_close, listener));
+    Ok(Pair { ours, peer })
+}
+
+/// `setsockopt` of an int; the result or a negated errno.
+pub fn try_option(socket: i32, level: i32, name: i32, value: i32) -> i64 {
+    sys!(
+        libc::SYS_setsockopt,
+        socket,
+        level,
+        name,
+        &value,
+        size_of::<i32>()
+    )
+}
+
+pub fn set_option(socket: i32, level: i32, name: i32, value: i32) {
+    expect_ok!(try_option(socket, level, name, value));
+}
+
+pub fn get_option(socket: i32, level: i32, name: i32) -> i32 {
+    let (mut value, mut len) = (0i32, size_of::<i32>() as u32);
+    expect_ok!(sys!(
+        libc::SYS_getsockopt,
+        socket,
+        level,
+        name,
+        &mut value,
+        &mut len
+    ));
+    value
+}
+
+/// Segments with data that the socket has sent.
+pub fn data_segments(socket: i32) -> u32 {
+    let mut info: libc::tcp_info = zeroed();
+    let mut len = size_of::<libc::tcp_info>() as u32;
+    expect_ok!(sys!(
+        libc::SYS_getsockopt,
+        socket,
+        libc::IPPROTO_TCP,
+        libc::TCP_INFO,
+        &mut info,
+        &mut len
+    ));
+    info.tcpi_data_segs_out
+}
+
+pub fn set_nonblocking(file: i32, on: bool) {
+    let flags = expect_ok!(sys!(libc::SYS_fcntl, file, libc::F_GETFL));
+    let bit = i64::from(libc::O_NONBLOCK);
+    let flags = if on { flags | bit } else { flags & !bit };
+    expect_ok!(sys!(libc::SYS_fcntl, file, libc::F_SETFL, flags));
+}
+
+/// What `poll` reports of these events within `ms` milliseconds.
+pub fn poll(file: i32, events: i16, ms: i32) -> i16 {
+    let mut item = libc::pollfd {
+        fd: file,
+        events,
+        revents: 0,
+    };
+    expect_ok!(sys!(libc::SYS_poll, &mut item, 1, ms));
+    item.revents
+}
+
+/// Lets the connection be reset when the socket is closed.
+pub fn set_linger0(socket: i32) {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    expect_ok!(sys!(
+        libc::SYS_setsockopt,
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_LINGER,
+        &linger,
+        size_of::<libc::linger>()
+    ));
+}
+
+pub fn write_all(file: i32, bytes: &[u8]) {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        done += expect_ok!(sys!(libc::SYS_write, file, rest.as_ptr(), rest.len())) as usize;
+    }
+}
+
+/// Reads at most `limit` bytes: what came, and how it ended: 1 for the limit, 0 for the end of
+/// the stream, or a negated errno.
+pub fn read_up_to(file: i32, limit: usize) -> (Vec<u8>, i64) {
+    let mut all = vec![0; limit];
+    let mut got = 0;
+    let end = loop {
+        let rest = &mut all[got..];
+        if rest.is_empty() {
+            break 1;
+        }
+        match sys!(libc::SYS_read, file, rest.as_mut_ptr(), rest.len()) {
+            n if n > 0 => got += n as usize,
+            end => break end,
+        }
+    };
+    all.truncate(got);
+    (all, end)
+}
+
+/// Reads as many bytes as are expected, which must be these.
+#[track_caller]
+pub fn expect_bytes(file: i32, want: &[u8]) {
+    let (got, end) = read_up_to(file, want.len());
+    assert!(
+        end == 1 || want.is_empty(),
+        "{} of {} bytes came, then {}",
+        got.len(),
+        want.len(),
+        show(end)
+    );
+    expect_same(&got, want);
+}
+
+/// Reads the end of the stream.
+#[track_caller]
+pub fn expect_eof(file: i32) {
+    let (got, end) = read_up_to(file, 1);
+    assert!(
+        end == 0,
+        "expected the end of the stream, got {} bytes, then {}",
+        got.len(),
+        show(end)
+    );
+}
+
+/// Reads until the connection is reset, and gives what came before.
+#[track_caller]
+pub fn expect_reset(file: i32) -> Vec<u8> {
+    let (got, end) = read_up_to(file, 64 << 20);
+    assert!(
+        end == -i64::from(libc::ECONNRESET),
+        "expected a reset, got {} bytes, then {}",
+        got.len(),
+        show(end)
+    );
+    got
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Making a ring.
+
+pub mod cloexec;
+pub mod memlock;
+pub mod mmap;
+pub mod params;
+pub mod pool;
+pub mod too_many;

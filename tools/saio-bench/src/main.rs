@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Measures servers with and without SAIO, and compares what they answer.
+
+mod crossings;
+mod demo;
+mod docs;
+mod http;
+mod ktap;
+mod load;
+mod machine;
+mod measure;
+mod places;
+mod schedstat;
+mod server;
+mod stats;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures servers with and without SAIO, and compares what they answer
+#[derive(Parser)]
+#[command(
+    name = "saio-bench",
+    version,
+    help_expected = true,
+    max_term_width = 80,
+    arg_required_else_help = true,
+    after_long_help = "Both commands need root, nginx and a kernel with SAIO.\n\n\
+        Examples:\n  \
+        Measure nginx with static files:\n    saio-bench demo --out nginx.json\n  \
+        Compare its responses with and without SAIO:\n    saio-bench verify nginx"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Measures nginx: throughput, server CPU and kernel crossings a request
+    ///
+    /// Every variant is measured side by side, in changing order, and the results are written as a file for
+    /// bench-report. Needs wrk.
+    #[command(after_long_help = "Examples:\n  \
+        In a guest whose clock counts instructions:\n    saio-bench demo --out nginx.json --instrument icount\n  \
+        A short one:\n    saio-bench demo --out nginx.json --quick --connections 64 --sizes 1k")]
+    Demo(demo::DemoArgs),
+
+    /// Checks that a server answers the same, byte for byte, with SAIO and without
+    ///
+    /// Writes KTAP to stdout. Exit status 0 if every test passed, 1 otherwise.
+    Verify {
+        /// The server
+        #[command(subcommand)]
+        server: verify::Server,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match &Cli::parse().command {
+        Action::Demo(args) => demo::demo(args).map(|()| 0),
+        Action::Verify { server } => verify::verify(server),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("saio-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Where things are: the tree's configurations, the preload library, and where files may be written.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tempfile::TempDir;
+
+use crate::server::open_to_all;
+
+/// File name of the preload library.
+const LIBRARY: &str = "libsaio_preload.so";
+
+/// Options that say where things are.
+#[derive(Args)]
+pub struct Places {
+    /// Directory of configurations [default: configs of the source tree that the program was built in]
+    #[arg(long, value_name = "DIR")]
+    configs: Option<PathBuf>,
+
+    /// The preload library [default: libsaio_preload.so beside the program]
+    #[arg(long, value_name = "FILE", env = "SAIO_PRELOAD_PATH")]
+    preload: Option<PathBuf>,
+}
+
+impl Places {
+    /// The directory of configurations.
+    ///
+    /// # Errors
+    ///
+    /// It does not exist.
+    pub fn configs(&self) -> Result<PathBuf> {
+        let dir = match &self.configs {
+            Some(dir) => dir.clone(),
+            // target/PROFILE/saio-bench
+            None => program_dir()?.join("../../configs"),
+        };
+        dir.canonicalize().with_context(|| {
+            format!(
+                "cannot use {}; name the source tree's configs with --configs DIR",
+                dir.display()
+            )
+        })
+    }
+
+    /// The preload library.
+    ///
+    /// # Errors
+    ///
+    /// It does not exist.
+    pub fn library(&self) -> Result<PathBuf> {
+        let file = match &self.preload {
+            Some(file) => file.clone(),
+            None => program_dir()?.join(LIBRARY),
+        };
+        file.canonicalize().with_context(|| {
+            format!(
+                "cannot use {}; build it (cargo build --release -p saio-preload) or name it with --preload FILE",
+                file.display()
+            )
+        })
+    }
+}
+
+fn program_dir() -> Result<PathBuf> {
+    let exe = env::current_exe().context("cannot find this program's file")?;
+    Ok(exe.parent().unwrap_or(Path::new("/")).to_owned())
+}
+
+/// A directory for servers and their files, readable by everyone, gone when dropped.
+///
+/// # Errors
+///
+/// The directory for temporary files cannot be written.
+pub fn temporary() -> Result<TempDir> {
+    let dir = tempfile::Builder::new()
+        .prefix("saio-bench-")
+        .tempdir()
+        .with_context(|| {
+            format!(
+                "cannot make a directory in {}; set TMPDIR to one that can be written",
+                env::temp_dir().display()
+            )
+        })?;
+    open_to_all(dir.path()).context("cannot make the directory readable")?;
+    Ok(dir)
+}
+
+/// Where a file named by the user is written: below `SAIO_OUT` if that is set and the path is relative.
+pub fn output(file: &Path) -> PathBuf {
+    match env::var_os("SAIO_OUT") {
+        Some(out) => Path::new(&out).join(file),
+        None => file.to_owned(),
+    }
+}

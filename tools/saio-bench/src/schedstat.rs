@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Processor time of a process, exact to the nanosecond.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+
+/// How long a process must not have run to count as idle.
+const QUIET: Duration = Duration::from_millis(20);
+/// How long it may take to become idle.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Nanoseconds that the main thread of a process has run. Where the clock counts instructions, instructions.
+///
+/// # Errors
+///
+/// The process is gone, or the kernel keeps no such count.
+pub fn cpu_ns(pid: u32) -> Result<u64> {
+    let file = format!("/proc/{pid}/schedstat");
+    let text = fs::read_to_string(&file).with_context(|| {
+        format!("cannot read {file}; the kernel needs CONFIG_SCHED_INFO (SCHEDSTATS)")
+    })?;
+    parse(&text).with_context(|| format!("{file} is not understood: {text:?}"))
+}
+
+/// The same, once the process has nothing left to do.
+///
+/// # Errors
+///
+/// As [`cpu_ns`], and if it still runs after 20 s.
+pub fn cpu_ns_when_idle(pid: u32) -> Result<u64> {
+    let start = Instant::now();
+    let mut before = cpu_ns(pid)?;
+    loop {
+        sleep(QUIET);
+        let now = cpu_ns(pid)?;
+        if now == before {
+            return Ok(now);
+        }
+        before = now;
+        if start.elapsed() > LIMIT {
+            bail!(
+                "process {pid} still runs {} s after its last request",
+                LIMIT.as_secs()
+            );
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<u64> {
+    text.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_field_counts() {
+        assert_eq!(parse("123456789 42 7\n"), Some(123_456_789));
+        assert_eq!(parse(""), None);
+        assert_eq!(parse("x 1 2"), None);
+    }
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Calls that are queued instead of made.
+
+use std::ffi::c_int;
+
+use saio::arena::Chunk;
+use saio::flow::{FlowRef, Health};
+use saio::sys;
+
+use crate::cork::{Cork, Toggle};
+use crate::fds::{self, Kind, State};
+use crate::queue::{entry, Engine, Flow, MAX_CLOSING, MAX_CORKED, MAX_FLOWS};
+use crate::stats::{bump, Call, Flush};
+use crate::tag::Tag;
+
+/// Longest payload that is copied into the arena, in bytes.
+pub const MAX_SEND: usize = 16 << 10;
+/// Longest part of a file that is queued, in bytes.
+pub const MAX_FILE: usize = 64 << 10;
+/// Bytes that a flow may have queued in one batch.
+const MAX_BYTES: u32 = 128 << 10;
+
+/// What a call is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Queued: return this.
+    Done(isize),
+    /// Return -1 and `EAGAIN`.
+    Again,
+    /// Make the call; nothing is queued before it any more.
+    Pass,
+}
+
+/// Part of a file to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    pub fd: c_int,
+    pub offset: u64,
+    pub len: usize,
+}
+
+impl Engine {
+    /// Takes a flow that was just registered.
+    pub fn adopt(&mut self, fd: c_int, flow: FlowRef) -> bool {
+        let Some(place) = self.flows.get_mut(flow.index()) else {
+            return false;
+        };
+        *place = Flow {
+            fd,
+            flow,
+            ..Flow::NONE
+        };
+        fds::set(fd, State::flow(self.id, flow));
+        bump(&self.counters.flows);
+        true
+    }
+
+    /// Queues `len` bytes, 1 to [`MAX_SEND`], which `fill` puts where it is told.
+    #[inline]
+    pub fn send(
+        &mut self,
+        fd: c_int,
+        flow: FlowRef,
+        len: usize,
+        more: bool,
+        fill: impl FnOnce(*mut u8),
+    ) -> Answer {
+        if let Err(answer) = self.ready(fd, flow, len) {
+            return answer;
+        }
+        let Some(chunk) = self.arena.alloc(len).or_else(|| self.make_chunk(len)) else {
+            return Answer::Pass;
+        };
+        fill(self.ring.arena(chunk.offset()));
+        let flags = if more { libc::MSG_MORE as u64 } else { 0 };
+        let args = [flow.arg(fd), chunk.offset() as u64, len as u64, flags, 0, 0];
+        if !self.push(&entry(
+            libc::SYS_sendto,
+            sys::SQE_FLOW,
+            Tag::Chunk(chunk),
+            args,
+        )) {
+            self.arena.free(chunk);
+            return self.pass(Flush::Room);
+        }
+        self.queued_data(flow, len, more);
+        Answer::Done(len as isize)
+    }
+
+    /// Queues part of a file, whose size is known to reach that far.
+    #[inline]
+    pub fn send_file(&mut self, fd: c_int, flow: FlowRef, part: Part) -> Answer {
+        if let Err(answer) = self.ready(fd, flow, part.len) {
+            return answer;
+        }
+        let args = [
+            flow.arg(fd),
+            part.fd as u64,
+            part.offset,
+            part.len as u64,
+            0,
+            0,
+        ];
+        if !self.push(&entry(libc::SYS_sendfile, sys::SQE_FLOW, Tag::Flow, args)) {
+            return self.pass(Flush::Room);
+        }
+        self.queued_data(flow, part.len, false);
+        Answer::Done(part.len as isize)
+    }
+
+    /// Sets `TCP_CORK` or `TCP_NODELAY`.
+    pub fn option(&mut self, fd: c_int, flow: FlowRef, name: c_int, on: bool) -> Answer {
+        let index = flow.index();
+        if !self.room() || flow.health(self.ring.flow_word(index)) == Health::Gone {
+            return self.gone(fd);
+        }
+        if name == libc::TCP_CORK {
+            let Some(state) = self.flows.get_mut(index) else {
+                return self.gone(fd);
+            };
+            let (cork, toggle) = state.cork.set(on, state.more);
+            let was = std::mem::replace(&mut state.cork, cork);
+            if was == Cork::Virtual && cork != Cork::Virtual {
+                self.uncork(index);
+            }
+            if toggle == Toggle::Drop {
+                if was == Cork::Virtual || cork != Cork::Virtual {
+                    return Answer::Done(0);
+                }
+                if self.corks < MAX_CORKED {
+                    self.corked[self.corks] = index as u16;
+                    self.corks += 1;
+                    return Answer::Done(0);
+                }
+                // Too many to remember: this one the kernel is told of at once.
+                self.flows[index].cork = Cork::Real;
+            }
+        }
+        if !self.push_option(fd, flow, name, on) {
+            return self.pass(Flush::Room);
+        }
+        self.tick();
+        Answer::Done(0)
+    }
+
+    /// Queues the close of `fd` if that makes no difference to the program, or has what is
+    /// queued run before it: when a number leaves the file table, the kernel takes what is
+    /// published, and leaves it to a workqueue.
+    pub fn close_any(&mut self, fd: c_int, state: State) -> Answer {
+        match state.kind() {
+            Kind::Flow if state.owner() == self.id => {
+                let answer = self.close_flow(fd, FlowRef::from_raw(state.value()));
+                self.count(Call::Close, answer);
+                answer
+            }
+            _ if self.queued == 0 => Answer::Pass,
+            Kind::Candidate if fds::closes_wait() => {
+                let answer = self.close(fd);
+                self.count(Call::Close, answer);
+                answer
+            }
+            // Known to be regular, and open for reading only: nothing can fail. A queued
+            // `sendfile` may name it.
+            Kind::File if fds::size(fd).is_some() => {
+                let answer = self.close(fd);
+                self.count(Call::CloseFile, answer);
+                answer
+            }
+            _ => self.pass(Flush::Pass),
+        }
+    }
+
+    fn close_flow(&mut self, fd: c_int, flow: FlowRef) -> Answer {
+        let index = flow.index();
+        if let Some(state) = self.flows.get_mut(index) {
+            if state.cork == Cork::Virtual {
+                // Closing pushes what a cork would hold.
+                state.cork = Cork::Off;
+                self.uncork(index);
+            }
+        }
+        if !fds::closes_wait() {
+            return self.pass(Flush::Pass);
+        }
+        self.close(fd)
+    }
+
+    fn close(&mut self, fd: c_int) -> Answer {
+        let args = [fd as u64, 0, 0, 0, 0, 0];
+        let close = entry(libc::SYS_close, sys::SQE_SKIP_SUCCESS, Tag::Close(fd), args);
+        if self.closings == MAX_CLOSING || !self.push(&close) {
+            return self.pass(Flush::Room);
+        }
+        self.closing[self.closings] = fd;
+        self.closings += 1;
+        fds::set(fd, State::closing(self.id));
+        self.tick();
+        Answer::Done(0)
+    }
+
+    /// Whether `len` more bytes may be queued for the flow.
+    #[inline]
+    fn ready(&mut self, fd: c_int, flow: FlowRef, len: usize) -> Result<(), Answer> {
+        let index = flow.index();
+        if index >= MAX_FLOWS || !self.room() {
+            return Err(self.pass(Flush::Room));
+        }
+        self.judge(fd, flow)?;
+        let batch = self.batch;
+        let state = &mut self.flows[index];
+        if state.batch != batch {
+            state.batch = batch;
+            state.bytes = 0;
+        }
+        if state.bytes + len as u32 > MAX_BYTES {
+            self.flush(Flush::Bytes);
+            if !self.alive() {
+                return Err(Answer::Pass);
+            }
+            self.judge(fd, flow)?;
+            self.flows[index].batch = self.batch;
+            self.flows[index].bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Asks the status word whether the flow takes bytes.
+    #[inline]
+    fn judge(&mut self, fd: c_int, flow: FlowRef) -> Result<(), Answer> {
+        match flow.health(self.ring.flow_word(flow.index())) {
+            Health::Usable => Ok(()),
+            Health::Full => {
+                bump(&self.counters.full);
+                Err(Answer::Again)
+            }
+            Health::Gone => Err(self.gone(fd)),
+        }
+    }
+
+    /// A chunk once what was sent meanwhile has given its own back.
+    #[cold]
+    fn make_chunk(&mut self, len: usize) -> Option<Chunk> {
+        self.pass(Flush::Room);
+        if self.alive() {
+            self.arena.alloc(len)
+        } else {
+            None
+        }
+    }
+
+    /// Accounts for data that was queued.
+    #[inline]
+    fn queued_data(&mut self, flow: FlowRef, len: usize, more: bool) {
+        self.outstanding += 1;
+        let state = &mut self.flows[flow.index()];
+        state.bytes += len as u32;
+        state.more = more;
+        self.tick();
+    }
+
+    /// Has the queue run so that the call can be made.
+    #[cold]
+    fn pass(&mut self, why: Flush) -> Answer {
+        self.sync(why);
+        // Also if there was nothing to flush: room comes from here.
+        self.reap();
+        Answer::Pass
+    }
+
+    /// The flow takes no early answers any more, for good.
+    #[cold]
+    fn gone(&mut self, fd: c_int) -> Answer {
+        self.sync(Flush::Gone);
+        fds::set(fd, State::UNTRACKED);
+        Answer::Pass
+    }
+
+    /// Takes a flow off the list of virtual corks.
+    fn uncork(&mut self, index: usize) {
+        let list = &mut self.corked[..self.corks];
+        if let Some(place) = list.iter().position(|flow| *flow as usize == index) {
+            list.swap(place, self.corks - 1);
+            self.corks -= 1;
+        }
+    }
+
+    /// Counts a call that was answered.
+    #[inline]
+    pub fn count(&self, call: Call, answer: Answer) {
+        match answer {
+            Answer::Done(_) => bump(&self.counters.deferred[call as usize]),
+            Answer::Pass => bump(&self.counters.passed[call as usize]),
+            Answer::Again => {}
+        }
+    }
+}

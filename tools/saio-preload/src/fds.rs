@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is known of each file descriptor of the process.
+//!
+//! Only what libc was asked for is seen, so an entry may be out of date: nothing
+//! is answered early on its word alone (the status word of a flow says whether
+//! the flow still is what it was).
+
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use saio::flow::FlowRef;
+
+/// Descriptors from here on are not tracked.
+pub const FDS: usize = 65536;
+
+/// Largest number of a thread; see [`crate::tls`].
+pub const MAX_OWNER: u32 = 0x00ff_ffff;
+
+/// What a descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing of interest, or unknown.
+    Untracked,
+    /// An accepted connection that may become a flow.
+    Candidate,
+    /// The flow of an owner.
+    Flow,
+    /// A file opened for reading only.
+    File,
+    /// Closed by the program; the close is queued and the number still taken.
+    Closing,
+    /// An epoll set on which its owner waits.
+    Epoll,
+    /// Ours: a ring or the statistics file.
+    Own,
+}
+
+/// A [`Kind`] with what belongs to it, packed: kind in bits 0 to 3, non-blocking
+/// in bit 4, owner in bits 8 to 31, value in bits 32 to 63.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State(u64);
+
+const NONBLOCK: u64 = 1 << 4;
+
+impl State {
+    /// Nothing is known.
+    pub const UNTRACKED: Self = Self(0);
+    /// A ring of ours.
+    pub const RING: Self = Self::new(Kind::Own, 0, 1);
+    /// A file opened for reading only.
+    pub const FILE: Self = Self::new(Kind::File, 0, 0);
+    /// The statistics file.
+    pub const STATS: Self = Self::new(Kind::Own, 0, 2);
+
+    const fn new(kind: Kind, owner: u32, value: u32) -> Self {
+        Self(kind as u64 | (owner as u64) << 8 | (value as u64) << 32)
+    }
+
+    /// A connection; `turn` is the loop turn of the first response on it, 0 before that.
+    pub const fn candidate(nonblock: bool, turn: u32) -> Self {
+        let state = Self::new(Kind::Candidate, 0, turn);
+        Self(state.0 | if nonblock { NONBLOCK } else { 0 })
+    }
+
+    /// A flow of `owner`.
+    pub const fn flow(owner: u32, flow: FlowRef) -> Self {
+        Self::new(Kind::Flow, owner, flow.raw())
+    }
+
+    /// To be closed by `owner`.
+    pub const fn closing(owner: u32) -> Self {
+        Self::new(Kind::Closing, owner, 0)
+    }
+
+    /// An epoll set of `owner`.
+    pub const fn epoll(owner: u32) -> Self {
+        Self::new(Kind::Epoll, owner, 0)
+    }
+
+    #[inline]
+    pub const fn kind(self) -> Kind {
+        match self.0 & 0xf {
+            1 => Kind::Candidate,
+            2 => Kind::Flow,
+            3 => Kind::File,
+            4 => Kind::Closing,
+            5 => Kind::Epoll,
+            6 => Kind::Own,
+            _ => Kind::Untracked,
+        }
+    }
+
+    #[inline]
+    pub const fn owner(self) -> u32 {
+        (self.0 >> 8) as u32 & MAX_OWNER
+    }
+
+    /// Turn or flow reference, by kind.
+    #[inline]
+    pub const fn value(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline]
+    pub const fn nonblock(self) -> bool {
+        self.0 & NONBLOCK != 0
+    }
+}
+
+struct Slot {
+    state: AtomicU64,
+    /// Size of a [`Kind::File`] plus one; 0 if not known.
+    size: AtomicU64,
+}
+
+// Untouched parts of it are never backed by memory.
+static TABLE: [Slot; FDS] = [const {
+    Slot {
+        state: AtomicU64::new(0),
+        size: AtomicU64::new(0),
+    }
+}; FDS];
+
+/// One more than the highest descriptor ever tracked.
+static TOP: AtomicUsize = AtomicUsize::new(0);
+
+/// Set for good once two threads have waited on one epoll set. Then a close must
+/// not be put off: the other thread could still get events for the descriptor.
+static SHARED_EPOLL: AtomicBool = AtomicBool::new(false);
+
+/// What is known of `fd`.
+#[inline]
+pub fn get(fd: c_int) -> State {
+    match TABLE.get(fd as usize) {
+        Some(slot) => State(slot.state.load(Ordering::Acquire)),
+        None => State::UNTRACKED,
+    }
+}
+
+/// Whether anything is known of `fd`.
+#[inline]
+pub fn tracked(fd: c_int) -> bool {
+    get(fd) != State::UNTRACKED
+}
+
+/// Notes what `fd` is now; out of range it stays untracked.
+#[inline]
+pub fn set(fd: c_int, state: State) {
+    let Some(slot) = TABLE.get(fd as usize) else {
+        return;
+    };
+    if fd as usize >= TOP.load(Ordering::Relaxed) && state != State::UNTRACKED {
+        TOP.fetch_max(fd as usize + 1, Ordering::Relaxed);
+    }
+    slot.state.store(state.0, Ordering::Release);
+}
+
+/// Notes that `fd` is of no interest.
+#[inline]
+pub fn forget(fd: c_int) {
+    if tracked(fd) {
+        set(fd, State::UNTRACKED);
+    }
+}
+
+/// Notes a file that was just opened for reading: its size is not known yet.
+#[inline]
+pub fn set_file(fd: c_int) {
+    if let Some(slot) = TABLE.get(fd as usize) {
+        slot.size.store(0, Ordering::Relaxed);
+        set(fd, State::FILE);
+    }
+}
+
+/// Forgets `fd` if its close was queued by `owner`; `false` if the number has
+/// already become something else.
+pub fn closed(fd: c_int, owner: u32) -> bool {
+    TABLE.get(fd as usize).is_some_and(|slot| {
+        slot.state
+            .compare_exchange(
+                State::closing(owner).0,
+                0,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    })
+}
+
+/// Notes the size of a file.
+#[inline]
+pub fn set_size(fd: c_int, size: u64) {
+    if let Some(slot) = TABLE.get(fd as usize) {
+        slot.size.store(size.wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// The size of a file, if it is known.
+#[inline]
+pub fn size(fd: c_int) -> Option<u64> {
+    let slot = TABLE.get(fd as usize)?;
+    if State(slot.state.load(Ordering::Acquire)).kind() != Kind::File {
+        return None;
+    }
+    slot.size.load(Ordering::Relaxed).checked_sub(1)
+}
+
+/// Notes that thread `owner` waits on the epoll set `fd`.
+#[inline]
+pub fn waits(fd: c_int, owner: u32) {
+    let state = get(fd);
+    if state == State::epoll(owner) {
+        return;
+    }
+    match state.kind() {
+        Kind::Untracked => set(fd, State::epoll(owner)),
+        Kind::Epoll => SHARED_EPOLL.store(true, Ordering::Relaxed),
+        _ => {}
+    }
+}
+
+/// Whether closes may be put off.
+#[inline]
+pub fn closes_wait() -> bool {
+    !SHARED_EPOLL.load(Ordering::Relaxed)
+}
+
+/// One more than the highest descriptor ever tracked.
+pub fn top() -> c_int {
+    TOP.load(Ordering::Relaxed) as c_int
+}
+
+/// Everything tracked from `from` on and below `to`.
+pub fn all(from: c_int, to: c_int) -> impl Iterator<Item = (c_int, State)> {
+    (from.max(0)..to.min(top()))
+        .map(|fd| (fd, get(fd)))
+        .filter(|(_, state)| *state != State::UNTRACKED)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn packing(owner in 0..=MAX_OWNER, value: u32, nonblock: bool) {
+            let flow = State::flow(owner, FlowRef::from_raw(value));
+            prop_assert_eq!((flow.kind(), flow.owner(), flow.value()), (Kind::Flow, owner, value));
+            let candidate = State::candidate(nonblock, value);
+            prop_assert_eq!(candidate.kind(), Kind::Candidate);
+            prop_assert_eq!((candidate.nonblock(), candidate.value()), (nonblock, value));
+            let closing = State::closing(owner);
+            prop_assert_eq!((closing.kind(), closing.owner()), (Kind::Closing, owner));
+            let epoll = State::epoll(owner);
+            prop_assert_eq!((epoll.kind(), epoll.owner()), (Kind::Epoll, owner));
+        }
+    }
+
+    // Each test uses descriptors of its own: they run in parallel on one table.
+
+    #[test]
+    fn out_of_range_is_untracked() {
+        for fd in [-1, c_int::MIN, FDS as c_int, c_int::MAX] {
+            set(fd, State::RING);
+            assert_eq!(get(fd), State::UNTRACKED);
+            assert_eq!(size(fd), None);
+            assert!(!closed(fd, 1));
+        }
+    }
+
+    #[test]
+    fn size_belongs_to_a_file() {
+        set_file(10);
+        assert_eq!(size(10), None);
+        set_size(10, 0);
+        assert_eq!(size(10), Some(0));
+        set(10, State::candidate(true, 0));
+        assert_eq!(size(10), None);
+    }
+
+    #[test]
+    fn reused_number_is_left_alone() {
+        set(20, State::closing(5));
+        assert!(!closed(20, 6));
+        assert!(closed(20, 5));
+        set(20, State::candidate(true, 0));
+        assert!(!closed(20, 5));
+        assert_eq!(get(20).kind(), Kind::Candidate);
+    }
+
+    #[test]
+    fn walk_shows_what_is_tracked() {
+        set(31, State::STATS);
+        set(33, State::RING);
+        let seen: Vec<_> = all(30, 35).map(|(fd, _)| fd).collect();
+        assert_eq!(seen, [31, 33]);
+    }
+}

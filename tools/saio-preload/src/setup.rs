@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Making rings and flows, and the ends of threads and of forked copies.
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use saio::arena::Arena;
+use saio::flow::FlowRef;
+use saio::ring::Ring;
+use saio::sys::{self, saio_params};
+
+use crate::errno::Saved;
+use crate::fds::{self, Kind, State};
+use crate::queue::{Engine, CQ_ENTRIES, MAX_FLOWS, SQ_ENTRIES};
+use crate::stats::{self, bump, Counters, Flush};
+use crate::{say, settings, tls};
+
+/// Memory of an engine: one mapping, wiped in a forked child.
+struct Block {
+    engine: Engine,
+    counters: Counters,
+}
+
+/// Key of the destructor, plus one.
+static KEY: AtomicU32 = AtomicU32::new(0);
+
+/// Registers what has to happen at forks, at the end of threads and of the process.
+pub fn install() {
+    let mut key = 0;
+    // SAFETY: handlers of the right type that live as long as the process: a preloaded
+    // library is never unloaded.
+    unsafe {
+        if libc::pthread_key_create(&mut key, Some(thread_ends)) == 0 {
+            KEY.store(key + 1, Ordering::Relaxed);
+        }
+        libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child));
+        libc::atexit(at_exit);
+    }
+}
+
+/// Has what this thread queued run.
+pub fn quiesce(why: Flush) {
+    if let Some(mut engine) = tls::engine() {
+        engine.sync(why);
+    }
+}
+
+/// Whether numbers come free by running the closes that this thread has put off.
+/// `errno` says that there are none left.
+#[cold]
+pub fn numbers_freed() -> bool {
+    let errno = crate::errno::get();
+    if errno != libc::EMFILE && errno != libc::ENFILE {
+        return false;
+    }
+    let Some(mut engine) = tls::engine() else {
+        return false;
+    };
+    if engine.closings == 0 {
+        return false;
+    }
+    engine.flush(Flush::Numbers);
+    true
+}
+
+/// Makes a flow of the connection `fd`. If that is not possible now or ever, `None`.
+#[cold]
+pub fn register(fd: c_int) -> Option<FlowRef> {
+    let _errno = Saved::new();
+    if !settings::on() {
+        fds::set(fd, State::UNTRACKED);
+        return None;
+    }
+    let mut engine = match tls::engine() {
+        Some(engine) => engine,
+        None => {
+            make_engine()?;
+            tls::engine()?
+        }
+    };
+    match sys::register_flow(engine.ring.fd(), fd) {
+        Ok(raw) => {
+            let flow = FlowRef::from_raw(raw);
+            if engine.adopt(fd, flow) {
+                return Some(flow);
+            }
+            let _ = sys::unregister_flow(engine.ring.fd(), raw);
+        }
+        Err(_) => bump(&engine.counters.refused),
+    }
+    fds::set(fd, State::UNTRACKED);
+    None
+}
+
+/// Makes the ring of this thread.
+fn make_engine() -> Option<()> {
+    if !tls::may_have_engine() {
+        return None;
+    }
+    let made = tls::id()
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::EUSERS))
+        .and_then(block);
+    let engine = match made {
+        Ok(engine) => engine,
+        Err(error) => {
+            tls::refuse();
+            settings::turn_off(&error);
+            return None;
+        }
+    };
+    tls::set_engine(engine);
+    if let Some(key) = KEY.load(Ordering::Relaxed).checked_sub(1) {
+        // SAFETY: the key was made with a destructor for engines.
+        unsafe { libc::pthread_setspecific(key, engine.cast::<c_void>()) };
+    }
+    Some(())
+}
+
+/// A new engine in memory of its own.
+fn block(id: u32) -> io::Result<*mut Engine> {
+    let ring = Ring::setup(saio_params {
+        sq_entries: SQ_ENTRIES,
+        cq_entries: CQ_ENTRIES,
+        flows: MAX_FLOWS as u32,
+        ..Default::default()
+    })?;
+    let mut arena = Arena::new(ring.params().arena_size as usize);
+    let constants = arena
+        .alloc(2 * size_of::<c_int>())
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+    // SAFETY: the chunk was just allocated and is long and aligned enough.
+    unsafe {
+        let values = ring.arena(constants.offset()).cast::<c_int>();
+        values.write(1);
+        values.add(1).write(0);
+    }
+
+    let memory = sys::map(None, size_of::<Block>())?;
+    let args = [
+        memory.as_ptr() as usize,
+        size_of::<Block>(),
+        libc::MADV_WIPEONFORK as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: advice on memory that is ours alone.
+    if let Err(error) = sys::check(unsafe { sys::syscall(libc::SYS_madvise, args) }) {
+        // SAFETY: nothing is in it.
+        unsafe { sys::unmap(memory, size_of::<Block>()) };
+        return Err(error);
+    }
+    let block = memory.as_ptr().cast::<Block>();
+    if settings::verbose() {
+        say::stderr(format_args!(
+            "process {}, thread {id}: ring of {} entries, arena of {} bytes",
+            std::process::id(),
+            ring.params().sq_entries,
+            ring.params().arena_size
+        ));
+    }
+    fds::set(ring.fd(), State::RING);
+    // SAFETY: fresh, zeroed, page-aligned memory of this size that is never freed. All
+    // zeros are valid counters, and from here on they are only used by reference.
+    let engine = unsafe {
+        let counters = &raw mut (*block).counters;
+        stats::enlist(counters);
+        let engine = &raw mut (*block).engine;
+        engine.write(Engine::new(
+            id,
+            ring,
+            arena,
+            constants.offset() as u64,
+            &*counters,
+        ));
+        engine
+    };
+    Ok(engine)
+}
+
+/// Takes all flows of this thread back: from now on another process can use them too.
+pub fn disown() {
+    let Some(engine) = tls::engine() else {
+        return;
+    };
+    for (fd, state) in fds::all(0, fds::top()) {
+        if state.kind() == Kind::Flow && state.owner() == engine.id {
+            fds::set(fd, State::UNTRACKED);
+        }
+    }
+}
+
+/// The only thread of a forked child: whatever its parent had is not here.
+pub fn forget() {
+    tls::forked();
+    stats::forked();
+    for (fd, state) in fds::all(0, fds::top()) {
+        if state == State::RING || state.kind() == Kind::Closing {
+            // Put off by a thread that is not here to do it; or a ring that is not ours.
+            sys::close(fd);
+        } else if !matches!(state.kind(), Kind::Flow | Kind::Epoll) {
+            continue;
+        }
+        fds::set(fd, State::UNTRACKED);
+    }
+}
+
+/// # Safety
+///
+/// `engine` must be what [`make_engine`] gave this thread.
+unsafe extern "C" fn thread_ends(engine: *mut c_void) {
+    let _errno = Saved::new();
+    let Some(mut guard) = tls::engine() else {
+        return;
+    };
+    guard.sync(Flush::Process);
+    tls::set_engine(ptr::null_mut());
+    tls::refuse();
+    fds::set(guard.ring.fd(), State::UNTRACKED);
+    drop(guard);
+    // SAFETY: the value of the key is this thread's engine, to which nothing leads any
+    // more. Its memory stays, with the counters.
+    unsafe { ptr::drop_in_place(&raw mut (*engine.cast::<Engine>()).ring) };
+}
+
+extern "C" fn before_fork() {
+    quiesce(Flush::Process);
+}
+
+extern "C" fn after_fork() {
+    disown();
+}
+
+extern "C" fn in_child() {
+    forget();
+}
+
+extern "C" fn at_exit() {
+    quiesce(Flush::Process);
+    stats::write();
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Counters of each thread with a ring, written as a line of JSON when the process ends.
+
+use std::fmt::{self, Write};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+use saio::sys;
+
+use crate::say::Line;
+use crate::settings;
+
+/// Calls that may be deferred.
+#[derive(Clone, Copy, Debug)]
+pub enum Call {
+    Write,
+    Writev,
+    Send,
+    Sendfile,
+    Option,
+    Close,
+    CloseFile,
+}
+
+const CALLS: [&str; 7] = [
+    "write",
+    "writev",
+    "send",
+    "sendfile",
+    "setsockopt",
+    "close",
+    "close_file",
+];
+
+/// Why a queue was flushed.
+#[derive(Clone, Copy, Debug)]
+pub enum Flush {
+    /// With the `epoll_wait` that ends the turn.
+    Wait,
+    /// Another call that may wait: `poll`, `select`.
+    Poll,
+    /// As many entries as a batch may have.
+    Count,
+    /// Entries waited for too long.
+    Age,
+    /// A flow had as many bytes as it may have in a batch.
+    Bytes,
+    /// No arena memory, or too many completions outstanding.
+    Room,
+    /// A call had to go straight through behind what was queued.
+    Pass,
+    /// A flow failed, or somebody else closed one of its descriptors.
+    Gone,
+    /// Fork, exec, exit, the end of a thread.
+    Process,
+    /// Descriptors ran out while closes were queued.
+    Numbers,
+    /// A signal came before the wait.
+    Signal,
+}
+
+const FLUSHES: [&str; 11] = [
+    "wait", "poll", "count", "age", "bytes", "room", "pass", "gone", "process", "numbers", "signal",
+];
+
+/// Counters of one thread. Only that thread changes them.
+#[derive(Debug)]
+pub struct Counters {
+    /// Answered before they ran.
+    pub deferred: [AtomicU64; CALLS.len()],
+    /// Calls on flows that went straight through.
+    pub passed: [AtomicU64; CALLS.len()],
+    /// Answered with `EAGAIN` by the status word alone.
+    pub full: AtomicU64,
+    pub flushes: [AtomicU64; FLUSHES.len()],
+    /// `saio_enter` calls.
+    pub crossings: AtomicU64,
+    /// Waits that were the last entry of a batch.
+    pub waits: AtomicU64,
+    /// Completions with an error.
+    pub errors: AtomicU64,
+    /// Flows registered.
+    pub flows: AtomicU64,
+    /// Connections that the kernel would not make flows.
+    pub refused: AtomicU64,
+}
+
+/// Adds one to a counter that only this thread changes.
+#[inline]
+pub fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// Connections accepted, by all threads.
+pub static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+
+/// Counters of the threads; they are never freed.
+static BOOK: [AtomicPtr<Counters>; 256] = [const { AtomicPtr::new(ptr::null_mut()) }; 256];
+static RINGS: AtomicUsize = AtomicUsize::new(0);
+
+/// The process was made by fork and not by exec.
+static FORKED: AtomicBool = AtomicBool::new(false);
+static WRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Enters the counters of a new ring. Those of more threads than fit are lost.
+pub fn enlist(counters: *mut Counters) {
+    let place = RINGS.fetch_add(1, Ordering::Relaxed);
+    if let Some(slot) = BOOK.get(place) {
+        slot.store(counters, Ordering::Release);
+    }
+}
+
+/// A forked child counts from zero.
+pub fn forked() {
+    for slot in &BOOK {
+        slot.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+    RINGS.store(0, Ordering::Relaxed);
+    ACCEPTED.store(0, Ordering::Relaxed);
+    WRITTEN.store(false, Ordering::Relaxed);
+    FORKED.store(true, Ordering::Relaxed);
+}
+
+/// Writes the line, once for a process.
+pub fn write() {
+    let Some(fd) = settings::stats() else {
+        return;
+    };
+    if WRITTEN.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let idle = RINGS.load(Ordering::Relaxed) == 0 && ACCEPTED.load(Ordering::Relaxed) == 0;
+    if idle && FORKED.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut line = Line::new();
+    let _ = json(&mut line);
+    line.send(fd);
+}
+
+fn json(out: &mut Line) -> fmt::Result {
+    let mode = if settings::on() { "inline" } else { "off" };
+    write!(out, "{{\"pid\":{},\"program\":\"", std::process::id())?;
+    program(out)?;
+    write!(
+        out,
+        "\",\"mode\":\"{mode}\",\"rings\":{},\"accepted\":{}",
+        RINGS.load(Ordering::Relaxed),
+        ACCEPTED.load(Ordering::Relaxed),
+    )?;
+    for (name, value) in [
+        ("flows", sum(|c| &c.flows)),
+        ("refused", sum(|c| &c.refused)),
+        ("crossings", sum(|c| &c.crossings)),
+        ("waits_merged", sum(|c| &c.waits)),
+        ("full", sum(|c| &c.full)),
+        ("errors", sum(|c| &c.errors)),
+    ] {
+        write!(out, ",\"{name}\":{value}")?;
+    }
+    group(out, "deferred", &CALLS, |i| sum(move |c| &c.deferred[i]))?;
+    group(out, "passed", &CALLS, |i| sum(move |c| &c.passed[i]))?;
+    group(out, "flushes", &FLUSHES, |i| sum(move |c| &c.flushes[i]))?;
+    out.write_str("}\n")
+}
+
+fn group(
+    out: &mut Line,
+    name: &str,
+    members: &[&str],
+    value: impl Fn(usize) -> u64,
+) -> fmt::Result {
+    write!(out, ",\"{name}\":{{")?;
+    for (i, member) in members.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        write!(out, "{comma}\"{member}\":{}", value(i))?;
+    }
+    out.write_str("}")
+}
+
+fn sum(counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+    BOOK.iter()
+        .filter_map(|slot| {
+            // SAFETY: null, or counters that are never freed and only used atomically.
+            unsafe { slot.load(Ordering::Acquire).as_ref() }
+        })
+        .map(|counters| counter(counters).load(Ordering::Relaxed))
+        .sum()
+}
+
+/// The name of the thread's program, as far as it needs no escapes.
+fn program(out: &mut Line) -> fmt::Result {
+    let mut name = [0u8; 16];
+    let args = [
+        libc::PR_GET_NAME as usize,
+        name.as_mut_ptr() as usize,
+        0,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the call writes at most 16 bytes.
+    unsafe { sys::syscall(libc::SYS_prctl, args) };
+    for byte in name.into_iter().take_while(|byte| *byte != 0) {
+        let plain = (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+        out.write_char(if plain { byte as char } else { '_' })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_name() {
+        assert_eq!(Call::CloseFile as usize + 1, CALLS.len());
+        assert_eq!(Flush::Signal as usize + 1, FLUSHES.len());
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What each thread has.
+
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{compiler_fence, AtomicU32, Ordering};
+
+use crate::fds::MAX_OWNER;
+use crate::queue::Engine;
+
+/// State of a thread; without a destructor, so that it is a plain variable.
+struct Tls {
+    /// A hook of ours is using the engine; a signal handler finds it so.
+    busy: Cell<bool>,
+    /// The thread is to have no ring any more.
+    refused: Cell<bool>,
+    /// How often the thread has called a wait on an epoll set.
+    turn: Cell<u32>,
+    /// Number of the thread, 0 as long as it has none. Never given twice.
+    id: Cell<u32>,
+    engine: Cell<*mut Engine>,
+}
+
+thread_local! {
+    static TLS: Tls = const {
+        Tls {
+            busy: Cell::new(false),
+            refused: Cell::new(false),
+            turn: Cell::new(0),
+            id: Cell::new(0),
+            engine: Cell::new(ptr::null_mut()),
+        }
+    };
+}
+
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
+/// The engine of this thread, for one hook.
+pub struct Guard {
+    engine: NonNull<Engine>,
+    busy: NonNull<Cell<bool>>,
+}
+
+impl Deref for Guard {
+    type Target = Engine;
+
+    #[inline]
+    fn deref(&self) -> &Engine {
+        // SAFETY: engines are never freed, and `busy` keeps every other user away.
+        unsafe { self.engine.as_ref() }
+    }
+}
+
+impl DerefMut for Guard {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Engine {
+        // SAFETY: engines are never freed, and `busy` keeps every other user away.
+        unsafe { self.engine.as_mut() }
+    }
+}
+
+impl Drop for Guard {
+    #[inline]
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: a variable of this thread, which the guard does not leave.
+        unsafe { self.busy.as_ref() }.set(false);
+    }
+}
+
+/// The engine of this thread, unless it has none or the caller is a signal handler
+/// that interrupted a hook.
+#[inline]
+pub fn engine() -> Option<Guard> {
+    TLS.with(|tls| {
+        let engine = NonNull::new(tls.engine.get())?;
+        if tls.busy.get() {
+            return None;
+        }
+        // SAFETY: it was made by this thread, or by the one that forked it.
+        if !unsafe { Engine::alive_at(engine) } {
+            // Broken, or wiped as this is a child that was forked without a handler run.
+            tls.engine.set(ptr::null_mut());
+            tls.id.set(0);
+            return None;
+        }
+        tls.busy.set(true);
+        compiler_fence(Ordering::SeqCst);
+        Some(Guard {
+            engine,
+            busy: NonNull::from(&tls.busy),
+        })
+    })
+}
+
+/// Whether this thread has an engine or may make one now.
+pub fn may_have_engine() -> bool {
+    TLS.with(|tls| !tls.busy.get() && !tls.refused.get())
+}
+
+/// Gives this thread its engine.
+pub fn set_engine(engine: *mut Engine) {
+    TLS.with(|tls| tls.engine.set(engine));
+}
+
+/// This thread goes without an engine from now on.
+pub fn refuse() {
+    TLS.with(|tls| tls.refused.set(true));
+}
+
+/// Counts a turn of the thread's loop. Returns the thread's number, 0 if all are used up.
+#[inline]
+pub fn next_turn() -> u32 {
+    TLS.with(|tls| {
+        tls.turn.set(tls.turn.get().wrapping_add(1));
+        match tls.id.get() {
+            0 => new_id(&tls.id),
+            id => id,
+        }
+    })
+}
+
+/// How many turns this thread's loop has begun.
+#[inline]
+pub fn turn() -> u32 {
+    TLS.with(|tls| tls.turn.get())
+}
+
+/// The number of this thread, or `None` when all have been given out.
+pub fn id() -> Option<u32> {
+    let id = TLS.with(|tls| match tls.id.get() {
+        0 => new_id(&tls.id),
+        id => id,
+    });
+    (id != 0).then_some(id)
+}
+
+/// A forked child's only thread begins anew.
+pub fn forked() {
+    TLS.with(|tls| {
+        tls.engine.set(ptr::null_mut());
+        tls.id.set(0);
+        tls.refused.set(false);
+        tls.busy.set(false);
+    });
+}
+
+#[cold]
+fn new_id(place: &Cell<u32>) -> u32 {
+    let mut id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    if id > MAX_OWNER {
+        NEXT_ID.store(MAX_OWNER + 1, Ordering::Relaxed);
+        id = 0;
+    }
+    place.set(id);
+    id
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The command line, on whatever kernel the tests run.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const CHECKS: [&str; 10] = [
+    "kernel", "calls", "config", "sysctl", "memlock", "seccomp", "ring", "batch", "flow", "preload",
+];
+
+fn saioctl(args: &[&str]) -> Output {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("saioctl"));
+    for name in [
+        "SAIO_MODE",
+        "SAIO_STATS",
+        "SAIO_VERBOSE",
+        "SAIO_PRELOAD_PATH",
+        "LD_PRELOAD",
+    ] {
+        command.env_remove(name);
+    }
+    command.args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A file that can be named as the library; the dynamic linker complains about it and goes on.
+fn library(dir: &TempDir) -> PathBuf {
+    let file = dir.path().join("libsaio_preload.so");
+    fs::write(&file, "").unwrap();
+    file
+}
+
+fn script(dir: &TempDir, name: &str, text: &str) -> PathBuf {
+    let file = dir.path().join(name);
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    file
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn help_names_what_there_is() {
+    let help = stdout(&saioctl(&["--help"]));
+    for word in ["run", "doctor", "completions", "Examples:"] {
+        assert!(help.contains(word), "{word} is not in:\n{help}");
+    }
+    for absent in ["probe", "pool", "trace"] {
+        assert!(!help.contains(absent), "{absent} is in:\n{help}");
+    }
+    let help = stdout(&saioctl(&["run", "--help"]));
+    for word in ["--mode", "--stats", "--preload", "--verbose", "127"] {
+        assert!(help.contains(word), "{word} is not in:\n{help}");
+    }
+}
+
+#[test]
+fn doctor_json_has_every_check() {
+    let output = saioctl(&["doctor", "--json"]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["schema"], 1);
+    let checks = report["checks"].as_array().unwrap();
+    let names: Vec<&str> = checks
+        .iter()
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, CHECKS);
+    for check in checks {
+        let status = check["status"].as_str().unwrap();
+        assert!(["ok", "warn", "fail"].contains(&status), "{check}");
+        assert!(!check["seen"].as_str().unwrap().is_empty(), "{check}");
+        assert_eq!(check["fix"].is_null(), status == "ok", "{check}");
+    }
+    let works = checks.iter().all(|check| check["status"] != "fail");
+    assert_eq!(report["works"], works);
+    assert_eq!(output.status.code(), Some(i32::from(!works)));
+}
+
+#[test]
+fn doctor_says_what_to_do() {
+    let output = saioctl(&["doctor"]);
+    let text = stdout(&output);
+    for name in CHECKS {
+        let is_there = |line: &str| line.starts_with('[') && line.contains(&format!(" {name} "));
+        assert!(text.lines().any(is_there), "{name} is not in:\n{text}");
+    }
+    let last = text.lines().last().unwrap();
+    if output.status.success() {
+        assert!(text.contains("SAIO works here."), "{text}");
+    } else {
+        assert!(last.contains("First: "), "{text}");
+    }
+}
+
+#[test]
+fn run_sets_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = library(&dir);
+    let show = "echo $LD_PRELOAD $SAIO_MODE $SAIO_STATS $SAIO_VERBOSE";
+    let args = [
+        "run",
+        "--preload",
+        text(&library),
+        "--mode",
+        "off",
+        "--stats",
+        "/run/s",
+        "--verbose",
+        "--",
+        "sh",
+        "-c",
+        show,
+    ];
+    let output = saioctl(&args);
+    let library = library.canonicalize().unwrap();
+    assert_eq!(
+        stdout(&output),
+        format!("{} off /run/s 1\n", library.display())
+    );
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn run_returns_the_exit_status_of_the_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = library(&dir);
+    let status = |command: &[&str]| {
+        let args = [&["run", "--preload", text(&library), "--"][..], command].concat();
+        saioctl(&args).status.code()
+    };
+    assert_eq!(status(&["sh", "-c", "exit 7"]), Some(7));
+    assert_eq!(status(&["no-such-command-anywhere"]), Some(127));
+    assert_eq!(status(&["/etc/passwd"]), Some(126));
+    assert_eq!(status(&["/nonexistent/x"]), Some(127));
+}
+
+#[test]
+fn run_without_the_library_names_the_flag() {
+    let output = saioctl(&["run", "--preload", "/nonexistent.so", "--", "true"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("--preload"), "{}", stderr(&output));
+}
+
+#[test]
+fn scripts_run_without_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = library(&dir);
+    let file = script(&dir, "hello", "#!/bin/sh\necho hello\n");
+    let output = saioctl(&["run", "--preload", text(&library), "--", text(&file)]);
+    assert_eq!(stdout(&output), "hello\n");
+    assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
+}
+
+#[test]
+fn completions_are_written() {
+    let output = saioctl(&["completions", "bash"]);
+    assert!(output.status.success());
+    assert!(stdout(&output).contains("saioctl"));
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Booting the built kernel with a command.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{bail, Result};
+use clap::{Args, ValueEnum};
+use saio_init::{Job, OUT_DIR, STATUS_INIT_FAILED, STATUS_TIMED_OUT};
+
+use crate::exec;
+use crate::guestlog;
+use crate::kbuild::{self, Kernel};
+use crate::kconfig::Config;
+use crate::kvm;
+use crate::paths::Context;
+use crate::qemu::{Accelerator, Machine, Outcome};
+use crate::tools;
+
+/// Exit status when the guest died before the command ended.
+pub const STATUS_DIED: i32 = 70;
+
+/// Exit status when the kernel's log has a complaint.
+pub const STATUS_COMPLAINT: i32 = 71;
+
+/// Lines of the console that a failure shows.
+pub const TAIL: usize = 60;
+
+/// The guest ends its command this much before the machine is ended, so that it
+/// can say what hung.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// What `--accel` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccelChoice {
+    /// KVM if a probe boot shows that it works, TCG otherwise.
+    Auto,
+    /// KVM, untried.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+/// Options of the virtual machine.
+#[derive(Debug, Clone, Args)]
+pub struct MachineArgs {
+    /// Virtual CPUs
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub cpus: usize,
+
+    /// Memory of the guest
+    #[arg(long, value_name = "SIZE", default_value = "2G")]
+    pub memory: String,
+
+    /// Seconds until the guest is ended [default: 600 with a command]
+    #[arg(long, value_name = "SECS")]
+    pub time_limit: Option<u64>,
+
+    /// Kernel to boot
+    #[arg(long, value_enum, default_value_t = Config::Plain)]
+    pub config: Config,
+
+    /// What runs the guest's code
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    pub accel: AccelChoice,
+
+    /// Emulate one CPU and let the guest's clock count instructions
+    #[arg(long, conflicts_with = "accel")]
+    pub icount: bool,
+
+    /// CPU model of QEMU, with features [default: host or max]
+    #[arg(long, value_name = "MODEL")]
+    pub cpu_model: Option<String>,
+}
+
+impl Default for MachineArgs {
+    fn default() -> Self {
+        MachineArgs {
+            cpus: 2,
+            memory: "2G".to_string(),
+            time_limit: None,
+            config: Config::Plain,
+            accel: AccelChoice::Auto,
+            icount: false,
+            cpu_model: None,
+        }
+    }
+}
+
+/// A machine that is ready to boot.
+#[derive(Debug)]
+pub struct Guest {
+    machine: Machine,
+    kernel: Kernel,
+}
+
+impl Guest {
+    /// Builds kernel and init and chooses the accelerator, which is printed.
+    ///
+    /// `name` names the directory of the run's logs.
+    ///
+    /// # Errors
+    ///
+    /// Something does not build.
+    pub fn prepare(ctx: &Context, args: &MachineArgs, name: &str) -> Result<Guest> {
+        let kernel = kbuild::build(ctx, args.config)?;
+        let init = tools::build_init(ctx)?;
+        let runs = ctx.out().join("run");
+        if !ctx.dry_run {
+            remove_dead_runs(&runs, name);
+        }
+        let mut machine = Machine {
+            accelerator: Accelerator::Tcg,
+            cpus: args.cpus,
+            memory: args.memory.clone(),
+            cpu_model: args.cpu_model.clone(),
+            image: kernel.image.clone(),
+            init,
+            time_limit: args.time_limit.map(Duration::from_secs),
+            dir: runs.join(run_name(name)),
+        };
+        let (accelerator, words) = choose(ctx, args, &machine)?;
+        exec::step(&format!("accelerator: {words}"));
+        machine.accelerator = accelerator;
+        Ok(Guest { machine, kernel })
+    }
+
+    /// Name of the accelerator, as results files have it.
+    pub fn accel(&self) -> &'static str {
+        match self.machine.accelerator {
+            Accelerator::Kvm => "kvm",
+            Accelerator::Tcg | Accelerator::Icount => "tcg",
+        }
+    }
+
+    /// Name of the instrument that a clock in this guest is.
+    pub fn instrument(&self) -> &'static str {
+        match self.machine.accelerator {
+            Accelerator::Icount => "icount",
+            Accelerator::Kvm | Accelerator::Tcg => "wall",
+        }
+    }
+
+    /// Release of its kernel.
+    pub fn release(&self) -> &str {
+        &self.kernel.release
+    }
+
+    /// Directory of the host that the guest sees as `/mnt/out`.
+    pub fn out_dir(&self) -> PathBuf {
+        self.machine.out_dir()
+    }
+
+    /// Boots and runs a command; its standard error is passed through.
+    ///
+    /// A dry run prints QEMU's command and returns none.
+    ///
+    /// # Errors
+    ///
+    /// QEMU cannot be run.
+    pub fn run(
+        &self,
+        ctx: &Context,
+        argv: &[String],
+        stdout: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<Outcome>> {
+        if ctx.dry_run {
+            println!("# in the guest: {}", argv.join(" "));
+            exec::print(&self.machine.command(argv.is_empty()));
+            return Ok(None);
+        }
+        let mut job = new_job(ctx, argv);
+        // With icount the guest's seconds are not ours.
+        if self.machine.accelerator != Accelerator::Icount {
+            job.time_limit_s = self
+                .machine
+                .time_limit
+                .filter(|limit| *limit > 2 * GRACE)
+                .map(|limit| (limit - GRACE).as_secs());
+        }
+        self.machine.run(&job, stdout).map(Some)
+    }
+}
+
+/// Turns an outcome into an exit status and says on stderr what went wrong.
+pub fn judge(outcome: &Outcome) -> i32 {
+    let show_log = |why: &str| {
+        eprintln!("x: {why}; the console's last lines:");
+        for line in guestlog::tail(&outcome.log, TAIL).lines() {
+            eprintln!("    {line}");
+        }
+        eprintln!("full log: {}", outcome.log_path.display());
+    };
+    if outcome.timed_out {
+        show_log("the guest ran into its time limit (--time-limit)");
+        return STATUS_TIMED_OUT;
+    }
+    if let Some(first) = outcome.complaints.first() {
+        show_log(&format!("the kernel complains: {first}"));
+        return STATUS_COMPLAINT;
+    }
+    match outcome.status {
+        None => {
+            show_log("the guest died before the command ended");
+            STATUS_DIED
+        }
+        Some(status) => {
+            if status == STATUS_INIT_FAILED || status == STATUS_TIMED_OUT {
+                show_log(&format!("the guest ended with status {status}"));
+            }
+            status
+        }
+    }
+}
+
+/// `./x boot`: boots and runs a command, or a shell on the console.
+///
+/// # Errors
+///
+/// Something does not build, or QEMU cannot be run.
+pub fn boot(ctx: &Context, args: &MachineArgs, argv: &[String]) -> Result<i32> {
+    let mut args = args.clone();
+    if !argv.is_empty() {
+        args.time_limit.get_or_insert(600);
+    }
+    tools::build(ctx)?;
+    let guest = Guest::prepare(ctx, &args, "boot")?;
+    let outcome = guest.run(ctx, argv, &mut pass_through)?;
+    Ok(outcome.as_ref().map_or(0, judge))
+}
+
+/// Writes the guest's output to our own.
+pub fn pass_through(bytes: &[u8]) {
+    let mut stdout = std::io::stdout();
+    // Nobody reads our stdout any more: the guest's command goes on without.
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}
+
+fn choose(ctx: &Context, args: &MachineArgs, machine: &Machine) -> Result<(Accelerator, String)> {
+    if args.icount {
+        let words = "TCG, clock counts instructions (icount)";
+        return Ok((Accelerator::Icount, words.to_string()));
+    }
+    match args.accel {
+        AccelChoice::Kvm => Ok((Accelerator::Kvm, "KVM".to_string())),
+        AccelChoice::Tcg => Ok((Accelerator::Tcg, "TCG".to_string())),
+        AccelChoice::Auto if ctx.dry_run => Ok((
+            Accelerator::Tcg,
+            "TCG (a dry run probes no KVM)".to_string(),
+        )),
+        AccelChoice::Auto => match kvm::problem(ctx, machine, &new_job(ctx, &[]))? {
+            None => Ok((Accelerator::Kvm, "KVM".to_string())),
+            Some(problem) => Ok((
+                Accelerator::Tcg,
+                format!("TCG (KVM probe failed: {problem})"),
+            )),
+        },
+    }
+}
+
+/// A job with the environment that every command in the guest gets.
+fn new_job(ctx: &Context, argv: &[String]) -> Job {
+    let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let path = format!("{}:{system}", ctx.target.join("release").display());
+    let mut env: BTreeMap<String, String> = [
+        ("PATH", path.as_str()),
+        ("HOME", "/tmp"),
+        ("LANG", "C.UTF-8"),
+        ("SAIO_OUT", OUT_DIR),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_string(), value.to_string()))
+    .collect();
+    for name in ["TERM", "RUST_BACKTRACE"] {
+        if let Ok(value) = env::var(name) {
+            env.insert(name.to_string(), value);
+        }
+    }
+    Job {
+        argv: argv.to_vec(),
+        env,
+        cwd: ctx.root.clone(),
+        time_limit_s: None,
+        keep: vec![ctx.root.clone()],
+    }
+}
+
+/// Names a run of this process: `name-PID-N`.
+fn run_name(name: &str) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{name}-{}-{number}", std::process::id())
+}
+
+/// Removes logs of earlier runs of this name whose driver has ended.
+fn remove_dead_runs(runs: &Path, name: &str) {
+    let Ok(entries) = fs::read_dir(runs) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let file_name = entry.file_name();
+        let process = file_name
+            .to_str()
+            .and_then(|text| text.strip_prefix(name)?.strip_prefix('-'))
+            .and_then(|text| text.split('-').next()?.parse::<u32>().ok());
+        if process.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            // Somebody else may remove it at the same time.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// `./x bench`: boots and runs saio-bench; its results come back.
+///
+/// # Errors
+///
+/// Something does not build, or QEMU cannot be run.
+pub fn bench(ctx: &Context, args: &MachineArgs, bench_args: &[String]) -> Result<i32> {
+    if bench_args.is_empty() {
+        bail!("name what saio-bench is to do: ./x bench -- --help");
+    }
+    let mut args = args.clone();
+    args.time_limit.get_or_insert(3600);
+    tools::build(ctx)?;
+    let guest = Guest::prepare(ctx, &args, "bench")?;
+    let mut argv = vec![ctx.program("saio-bench").display().to_string()];
+    argv.extend_from_slice(bench_args);
+    let Some(outcome) = guest.run(ctx, &argv, &mut pass_through)? else {
+        return Ok(0);
+    };
+    exec::step(&format!(
+        "what it wrote to {OUT_DIR} lies in {}",
+        guest.out_dir().display()
+    ));
+    Ok(judge(&outcome))
+}

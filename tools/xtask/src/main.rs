@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The driver behind `./x`: builds the patched kernel, boots it, tests and
+//! measures in it.
+
+#![deny(missing_docs)]
+
+mod boot;
+mod demo;
+mod exec;
+mod guestlog;
+mod initramfs;
+mod kbuild;
+mod kconfig;
+mod ktap;
+mod kvm;
+mod overlay;
+mod patches;
+mod paths;
+mod progress;
+mod qemu;
+mod source;
+mod test;
+mod toolchain;
+mod tools;
+mod tree;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::boot::MachineArgs;
+use crate::demo::DemoArgs;
+use crate::kconfig::Config;
+use crate::paths::Context;
+
+/// Builds, boots, tests and measures SAIO
+#[derive(Debug, Parser)]
+#[command(
+    name = "x",
+    bin_name = "./x",
+    help_expected = true,
+    max_term_width = 80,
+    after_long_help = "Sources and kernel builds are kept in SAIO_CACHE (default ~/.cache/saio), \
+        logs and results in target/saio.\n\n\
+        Examples:\n  \
+        Measure nginx with and without SAIO:\n    ./x demo\n  \
+        Run every test, or some:\n    ./x test\n    ./x test flow.park\n  \
+        Run a command on the patched kernel:\n    ./x boot -- uname -r"
+)]
+struct Cli {
+    #[command(subcommand)]
+    action: Action,
+
+    /// Print the commands instead of running them
+    #[arg(long, global = true)]
+    dry_run: bool,
+
+    /// Kernel source: a directory or tarball of Linux 6.12.y [default: the
+    /// distribution's package]
+    #[arg(long, global = true, value_name = "PATH")]
+    kernel_src: Option<PathBuf>,
+
+    /// Parallel jobs of make [default: the number of CPUs]
+    #[arg(long, global = true, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Measure nginx with and without SAIO and draw the report
+    ///
+    /// Builds everything, boots once with a clock that counts instructions,
+    /// and writes target/saio/results/demo.json and
+    /// target/saio/report/index.html.
+    Demo {
+        #[command(flatten)]
+        args: DemoArgs,
+    },
+
+    /// Run all tests, or those whose name contains FILTER
+    ///
+    /// The last line counts them; the exit status is 1 if one failed. Names
+    /// begin with host, patches, guest or servers.
+    #[command(after_long_help = "Examples:\n  \
+        What needs no guest:\n    ./x test host\n  \
+        One unit test:\n    ./x test host::tests::ring::wraps\n  \
+        Guest tests with this in their names:\n    ./x test flow.")]
+    Test {
+        /// Part of the names of the tests to run
+        #[arg(value_name = "FILTER")]
+        filter: Option<String>,
+
+        /// Print the names of the tests and end
+        #[arg(long)]
+        list: bool,
+    },
+
+    /// Build the patched kernel
+    Build {
+        /// Which kernel
+        #[arg(long, value_enum, default_value_t = Config::Plain)]
+        config: Config,
+
+        /// Print the configurations with their fragments and end
+        #[arg(long)]
+        list: bool,
+    },
+
+    /// Boot the patched kernel and run a command in it, or a shell
+    ///
+    /// The guest has the host's root file system, read-only, with tmpfs where
+    /// programs write; what is written to $SAIO_OUT comes back. The command's
+    /// output and exit status are passed on. Other statuses: 70 the guest died,
+    /// 71 the kernel's log has a complaint, 72 the guest could not be set up,
+    /// 124 time limit.
+    #[command(after_long_help = "Examples:\n  \
+        A shell on the console (Ctrl-A X ends the guest):\n    ./x boot\n  \
+        Is everything there?\n    ./x boot -- saioctl doctor\n  \
+        The checking kernel, four CPUs:\n    ./x boot --config debug --cpus 4 -- saio-selftest")]
+    Boot {
+        #[command(flatten)]
+        machine: MachineArgs,
+
+        /// Command to run, found as on the host
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+
+    /// Boot the patched kernel and run saio-bench
+    #[command(after_long_help = "Examples:\n  \
+        What it can do:\n    ./x bench -- --help\n  \
+        A short demo, results in $SAIO_OUT:\n    \
+        ./x bench --icount -- demo --quick --instrument icount --out demo.json")]
+    Bench {
+        #[command(flatten)]
+        machine: MachineArgs,
+
+        /// Arguments of saio-bench
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+
+    /// Remove kernel builds, logs and results
+    Clean {
+        /// Also remove unpacked sources and installed tools
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX)),
+        Err(error) => {
+            eprintln!("x: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<i32> {
+    let ctx = Context::new(cli.dry_run, cli.jobs, cli.kernel_src)?;
+    match cli.action {
+        Action::Demo { args } => demo::run(&ctx, &args),
+        Action::Test { filter, list } => test::run(&ctx, filter, list),
+        Action::Build { list: true, .. } => {
+            list_configs();
+            Ok(0)
+        }
+        Action::Build { config, .. } => {
+            let kernel = kbuild::build(&ctx, config)?;
+            println!("{}", kernel.image.display());
+            Ok(0)
+        }
+        Action::Boot { machine, command } => boot::boot(&ctx, &machine, &command),
+        Action::Bench { machine, args } => boot::bench(&ctx, &machine, &args),
+        Action::Clean { all } => clean(&ctx, all),
+    }
+}
+
+fn list_configs() {
+    for config in Config::value_variants() {
+        println!("{}: {}", config.name(), config.fragments().join(" "));
+    }
+}
+
+/// Removes what the driver made, and nothing else that may lie beside it.
+fn clean(ctx: &Context, all: bool) -> Result<i32> {
+    let _lock = ctx.lock_cache()?;
+    let mut made = vec!["build-", "tree-", "scratch-", "kvm-probe.json"];
+    if all {
+        made.extend(["src-", "tools"]);
+    }
+    let mut doomed = vec![ctx.out()];
+    if let Ok(entries) = fs::read_dir(&ctx.cache) {
+        doomed.extend(entries.flatten().map(|entry| entry.path()).filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            made.iter().any(|start| name.starts_with(start))
+        }));
+    }
+    for path in doomed.iter().filter(|path| path.exists()) {
+        println!("removing {}", path.display());
+        if ctx.dry_run {
+            continue;
+        }
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_after_two_dashes_is_passed_on() {
+        let cli = Cli::parse_from(["x", "boot", "--cpus", "4", "--", "ls", "--all"]);
+        let Action::Boot { machine, command } = cli.action else {
+            panic!("not boot");
+        };
+        assert_eq!(machine.cpus, 4);
+        assert_eq!(command, ["ls", "--all"]);
+    }
+
+    #[test]
+    fn defaults_of_the_machine_are_the_same_everywhere() {
+        let cli = Cli::parse_from(["x", "boot"]);
+        let Action::Boot { machine, .. } = cli.action else {
+            panic!("not boot");
+        };
+        let default = MachineArgs::default();
+        assert_eq!(machine.cpus, default.cpus);
+        assert_eq!(machine.memory, default.memory);
+        assert_eq!(machine.config, default.config);
+        assert_eq!(machine.accel, default.accel);
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `./x test`: the steps in order, and the account of what passed.
+
+mod guest;
+mod host;
+mod kernel;
+
+use std::fmt::Display;
+
+use anyhow::{bail, Result};
+
+use crate::ktap::Outcome;
+use crate::paths::Context;
+
+/// First parts of the tests' names.
+const GROUPS: [&str; 4] = ["host", "patches", "guest", "servers"];
+
+/// Runs all tests, or those that the filter selects; returns the exit status.
+///
+/// # Errors
+///
+/// No test has a matching name. A failing test is no error.
+pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
+    let mut report = Report {
+        filter,
+        list,
+        ..Report::default()
+    };
+    host::run(ctx, &mut report);
+    kernel::run(ctx, &mut report);
+    guest::self_tests(ctx, &mut report);
+    guest::servers(ctx, &mut report);
+    if list || ctx.dry_run {
+        return Ok(0);
+    }
+    report.close()
+}
+
+/// Which tests are wanted, and how those that ran ended.
+#[derive(Debug, Default)]
+struct Report {
+    filter: Option<String>,
+    list: bool,
+    passed: usize,
+    skipped: usize,
+    failures: Vec<String>,
+}
+
+impl Report {
+    /// Whether the test of this name is to run. When tests are only listed,
+    /// prints the name and says no.
+    fn wants(&self, name: &str) -> bool {
+        let wanted = self
+            .filter
+            .as_deref()
+            .is_none_or(|filter| name.contains(filter));
+        if wanted && self.list {
+            println!("{name}");
+            return false;
+        }
+        wanted
+    }
+
+    /// Whether a test of a group whose names are not known yet may be wanted:
+    /// the filter is the group's name, a part of it, or begins with it.
+    fn wants_group(&self, group: &str) -> bool {
+        self.filter
+            .as_deref()
+            .is_none_or(|filter| group.contains(filter) || filter.starts_with(group))
+    }
+
+    /// Whether it is worth while to find out the names in a group: not if the
+    /// filter names another one.
+    fn may_want(&self, group: &str) -> bool {
+        self.wants_group(group)
+            || self.filter.as_deref().is_some_and(|filter| {
+                !GROUPS.iter().any(|other| {
+                    filter.starts_with(other) || (filter.len() > 2 && other.starts_with(filter))
+                })
+            })
+    }
+
+    /// The part of the filter after the group's name, for tools that filter
+    /// tests themselves.
+    fn rest_for(&self, group: &str) -> Option<&str> {
+        let rest = self.filter.as_deref()?.strip_prefix(group)?;
+        let rest = rest.trim_start_matches([':', '.']);
+        (!rest.is_empty()).then_some(rest)
+    }
+
+    /// Accounts for one test.
+    fn record(&mut self, name: &str, outcome: Outcome) {
+        match outcome {
+            Outcome::Pass => {
+                self.passed += 1;
+                println!("PASS {name}");
+            }
+            Outcome::Skip(reason) => {
+                self.skipped += 1;
+                println!("SKIP {name} ({reason})");
+            }
+            Outcome::Fail(detail) => {
+                println!("FAIL {name}");
+                for line in detail.lines() {
+                    println!("     {line}");
+                }
+                self.failures.push(name.to_string());
+            }
+        }
+    }
+
+    /// Accounts for a step that is one test; its error is the failure.
+    fn step(&mut self, name: &str, run: impl FnOnce() -> Result<()>) {
+        if !self.wants(name) {
+            return;
+        }
+        let outcome = match run() {
+            Ok(()) => Outcome::Pass,
+            Err(error) => failure(format!("{error:#}")),
+        };
+        self.record(name, outcome);
+    }
+
+    fn close(&self) -> Result<i32> {
+        let failed = self.failures.len();
+        if self.passed + self.skipped + failed == 0 {
+            bail!(
+                "no test is called like {:?}; ./x test --list shows all names",
+                self.filter.as_deref().unwrap_or_default()
+            );
+        }
+        println!();
+        if failed > 0 {
+            println!("failed:");
+            for name in &self.failures {
+                println!("  {name}");
+            }
+            println!();
+        }
+        println!(
+            "{} passed, {failed} failed, {} skipped",
+            self.passed, self.skipped
+        );
+        Ok(i32::from(failed > 0))
+    }
+}
+
+/// A failure with what there is to say about it.
+fn failure(detail: impl Display) -> Outcome {
+    Outcome::Fail(detail.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(filter: &str) -> Report {
+        Report {
+            filter: Some(filter.to_string()),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn everything_is_wanted_without_a_filter() {
+        let report = Report::default();
+        assert!(report.wants("host::fmt"));
+        assert!(report.wants_group("servers"));
+        assert!(report.may_want("guest"));
+    }
+
+    #[test]
+    fn a_filter_is_part_of_a_name() {
+        let report = report("flow.park");
+        assert!(report.wants("guest::flow.park"));
+        assert!(!report.wants("host::fmt"));
+        assert!(report.may_want("guest"));
+        assert!(!report.wants_group("servers::verify.nginx"));
+    }
+
+    #[test]
+    fn a_group_excludes_the_others() {
+        let report = report("host::tests::ring");
+        assert!(!report.may_want("guest"));
+        assert!(report.wants_group("host::tests"));
+        assert_eq!(report.rest_for("host::tests"), Some("ring"));
+    }
+
+    #[test]
+    fn results_are_counted() {
+        let mut report = Report::default();
+        report.record("a", Outcome::Pass);
+        report.record("b", failure("why"));
+        report.record("c", Outcome::Skip("no".to_string()));
+        assert_eq!((report.passed, report.skipped), (1, 1));
+        assert_eq!(report.failures, ["b"]);
+        assert_eq!(report.close().ok(), Some(1));
+    }
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Tests that run in the guest and report as KTAP.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use saio_init::{OUT_DIR, STATUS_INIT_FAILED, STATUS_TIMED_OUT};
+
+use super::{failure, Report};
+use crate::boot::{Guest, MachineArgs, TAIL};
+use crate::exec;
+use crate::guestlog;
+use crate::ktap::{Outcome, Parser, TestResult};
+use crate::paths::Context;
+use crate::qemu;
+use crate::tools;
+
+/// Seconds for one boot of tests, under emulation.
+const TIME_LIMIT: u64 = 1800;
+
+/// Boots for one list of tests: after so many dead guests the rest is given up.
+const MAX_BOOTS: usize = 6;
+
+/// The self-tests of the system calls.
+pub fn self_tests(ctx: &Context, report: &mut Report) {
+    if !report.may_want("guest") {
+        return;
+    }
+    let mut left = match self_test_names(ctx) {
+        Ok(names) => names,
+        Err(error) => {
+            report.record("guest::build", failure(format!("{error:#}")));
+            return;
+        }
+    };
+    left.retain(|name| report.wants(&format!("guest::{name}")));
+    if ctx.dry_run {
+        left = vec!["--list".to_string()];
+    }
+    let mut boots = 0;
+    while !left.is_empty() {
+        if boots == MAX_BOOTS {
+            let reason = format!("{MAX_BOOTS} guests died before it");
+            for name in left {
+                report.record(&format!("guest::{name}"), Outcome::Skip(reason.clone()));
+            }
+            return;
+        }
+        boots += 1;
+        let mut argv = vec![ctx.program("saio-selftest").display().to_string()];
+        argv.extend_from_slice(&left);
+        match boot_ktap(ctx, report, "guest", &argv) {
+            Ok(End::Died { reported, culprit }) => {
+                left.retain(|name| !reported.contains(name));
+                // Not even named: take the first, or this would never end.
+                let culprit = culprit.or_else(|| left.first().cloned());
+                left.retain(|name| Some(name) != culprit.as_ref());
+            }
+            Ok(End::Complete) => return,
+            Err(error) => {
+                report.record("guest::boot", failure(format!("{error:#}")));
+                return;
+            }
+        }
+    }
+}
+
+/// Builds the self-tests and asks for their names.
+fn self_test_names(ctx: &Context) -> Result<Vec<String>> {
+    tools::build(ctx)?;
+    let program = ctx.program("saio-selftest");
+    if ctx.dry_run {
+        return Ok(Vec::new());
+    }
+    let list =
+        exec::output(Command::new(&program).arg("--list")).context("cannot list the self-tests")?;
+    Ok(list.lines().map(str::to_string).collect())
+}
+
+/// Tests of unmodified servers.
+pub fn servers(ctx: &Context, report: &mut Report) {
+    let nginx = "servers::verify.nginx";
+    if !report.wants_group(nginx) {
+        return;
+    }
+    if report.list {
+        println!("{nginx}...");
+        return;
+    }
+    if let Err(error) = tools::build(ctx) {
+        report.record("servers::build", failure(format!("{error:#}")));
+        return;
+    }
+    let mut argv = vec![
+        ctx.program("saio-bench").display().to_string(),
+        "verify".to_string(),
+        "nginx".to_string(),
+        "--json".to_string(),
+        format!("{OUT_DIR}/verify.json"),
+    ];
+    if let Some(only) = report.rest_for(nginx) {
+        argv.extend(["--only".to_string(), only.to_string()]);
+    }
+    if let Err(error) = boot_ktap(ctx, report, "servers", &argv) {
+        report.record("servers::boot", failure(format!("{error:#}")));
+    }
+}
+
+/// How a boot of tests ended.
+enum End {
+    /// The program ran to its end.
+    Complete,
+    /// The guest or the program died, or ran into its time limit.
+    Died {
+        /// Tests with a result.
+        reported: Vec<String>,
+        /// The test that was running.
+        culprit: Option<String>,
+    },
+}
+
+/// Boots, records the results as they come, and judges what is left to judge.
+fn boot_ktap(ctx: &Context, report: &mut Report, group: &str, argv: &[String]) -> Result<End> {
+    let args = MachineArgs {
+        time_limit: Some(TIME_LIMIT),
+        ..MachineArgs::default()
+    };
+    let guest = Guest::prepare(ctx, &args, group)?;
+    exec::step(&format!("{group}: booting Linux {}", guest.release()));
+
+    let mut results = Results {
+        report: &mut *report,
+        group,
+        parser: Parser::default(),
+        partial: Vec::new(),
+        reported: Vec::new(),
+        failed: 0,
+    };
+    let outcome = guest.run(ctx, argv, &mut |bytes| results.take(bytes))?;
+    let Some(outcome) = outcome else {
+        return Ok(End::Complete);
+    };
+    results.finish();
+    let Results {
+        parser,
+        reported,
+        failed,
+        ..
+    } = results;
+
+    let complete = judge(report, group, &outcome, &parser, failed);
+    if complete {
+        return Ok(End::Complete);
+    }
+    Ok(End::Died {
+        reported,
+        culprit: parser.running().map(str::to_string),
+    })
+}
+
+/// Records what the results themselves do not say; false: they are not complete.
+fn judge(
+    report: &mut Report,
+    group: &str,
+    outcome: &qemu::Outcome,
+    parser: &Parser,
+    failed: usize,
+) -> bool {
+    let log = format!(
+        "{}\nfull log: {}",
+        guestlog::tail(&outcome.log, TAIL),
+        outcome.log_path.display()
+    );
+    let kernel_log = format!("{group}::kernel-log");
+    if outcome.complaints.is_empty() {
+        report.record(&kernel_log, Outcome::Pass);
+    } else {
+        let lines = outcome.complaints.join("\n");
+        let path = outcome.log_path.display();
+        report.record(&kernel_log, failure(format!("{lines}\nfull log: {path}")));
+    }
+
+    match outcome.status {
+        Some(STATUS_INIT_FAILED) => {
+            report.record(&format!("{group}::init"), failure(log));
+            true
+        }
+        Some(status)
+            if !outcome.timed_out && status != STATUS_TIMED_OUT && parser.running().is_none() =>
+        {
+            if let Some(missing) = parser.missing() {
+                report.record(&format!("{group}::plan"), failure(missing));
+            } else if status != 0 && failed == 0 {
+                let detail = format!("the tests ended with status {status}\n{log}");
+                report.record(&format!("{group}::status"), failure(detail));
+            }
+            true
+        }
+        _ => {
+            let how = match outcome.status {
+                _ if outcome.timed_out => "the guest ran into its time limit".to_string(),
+                Some(STATUS_TIMED_OUT) => "the tests ran into their time limit".to_string(),
+                Some(status) => format!("the tests ended with status {status}"),
+                None => "the guest died".to_string(),
+            };
+            let name = parser.running().unwrap_or("boot");
+            report.record(
+                &format!("{group}::{name}"),
+                failure(format!("{how}\n{log}")),
+            );
+            false
+        }
+    }
+}
+
+/// Turns output into recorded results.
+struct Results<'a> {
+    report: &'a mut Report,
+    group: &'a str,
+    parser: Parser,
+    partial: Vec<u8>,
+    reported: Vec<String>,
+    failed: usize,
+}
+
+impl Results<'_> {
+    fn take(&mut self, bytes: &[u8]) {
+        self.partial.extend_from_slice(bytes);
+        while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.partial.drain(..=end).collect();
+            for result in self.parser.line(&String::from_utf8_lossy(&line)) {
+                self.record(result);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(result) = self.parser.complete() {
+            self.record(result);
+        }
+    }
+
+    fn record(&mut self, result: TestResult) {
+        self.failed += usize::from(matches!(result.outcome, Outcome::Fail(_)));
+        let name = format!("{}::{}", self.group, result.name);
+        self.report.record(&name, result.outcome);
+        self.reported.push(result.name);
+    }
+}

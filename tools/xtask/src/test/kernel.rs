@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Tests of the series and the overlay: form, and that they build on and off.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{bail, Result};
+
+use super::{failure, Report};
+use crate::exec;
+use crate::kbuild;
+use crate::kconfig::Config;
+use crate::overlay;
+use crate::patches::{self, Patch};
+use crate::paths::Context;
+use crate::tree::{self, Tree};
+
+/// A patch with more changed lines than this is no hook any more.
+const MAX_CHANGED_LINES: usize = 60;
+
+pub fn run(ctx: &Context, report: &mut Report) {
+    if !report.may_want("patches") {
+        return;
+    }
+    let series = match patches::load(ctx) {
+        Ok(series) => series,
+        Err(error) => {
+            report.record("patches::series", failure(format!("{error:#}")));
+            return;
+        }
+    };
+    report.step("patches::apply", || prepare(ctx).map(drop));
+    for patch in &series {
+        report.step(&format!("patches::{}", patch.name), || {
+            form(patch)?;
+            checkpatch(ctx, &prepare(ctx)?, patch)
+        });
+    }
+    report.step("patches::rustfmt", || rustfmt(ctx, &prepare(ctx)?));
+    report.step("patches::build-on", || {
+        kbuild::build(ctx, Config::Plain).map(drop)
+    });
+    report.step("patches::build-off", || {
+        let mut sources: Vec<PathBuf> = patches::touched(&series).into_iter().collect();
+        sources.retain(|file| file.extension().is_some_and(|ext| ext == "c"));
+        kbuild::build_objects(ctx, Config::Off, &sources)
+    });
+}
+
+/// The patched tree; quick when it is up to date.
+fn prepare(ctx: &Context) -> Result<Tree> {
+    let _lock = ctx.lock_cache()?;
+    tree::prepare(ctx)
+}
+
+/// Checks what makes a patch a hook that could be sent upstream.
+fn form(patch: &Patch) -> Result<()> {
+    if patch.changed_lines > MAX_CHANGED_LINES {
+        bail!(
+            "{} changed lines, at most {MAX_CHANGED_LINES} are allowed; split it or move code to \
+             rust/kernel-saio/",
+            patch.changed_lines
+        );
+    }
+    if patch.subject.is_none() || !patch.signed_off {
+        bail!("not in mail format: Subject and Signed-off-by are needed");
+    }
+    if let Some(file) = patch.added_or_removed.first() {
+        bail!("adds or removes {}", file.display());
+    }
+    Ok(())
+}
+
+fn checkpatch(ctx: &Context, tree: &Tree, patch: &Patch) -> Result<()> {
+    let mut checkpatch = Command::new("perl");
+    checkpatch
+        .arg(tree.dir.join("scripts/checkpatch.pl"))
+        .args(["--no-tree", "--terse", "--no-summary", "--color=never"])
+        .arg(&patch.path);
+    if ctx.dry_run {
+        exec::print(&checkpatch);
+        return Ok(());
+    }
+    let output = checkpatch.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!("{}", String::from_utf8_lossy(&output.stdout).trim_end());
+}
+
+/// Checks the kernel's Rust with the kernel's own settings.
+fn rustfmt(ctx: &Context, tree: &Tree) -> Result<()> {
+    let mut files: Vec<PathBuf> = overlay::list(ctx)?.into_values().collect();
+    files.retain(|file| file.extension().is_some_and(|ext| ext == "rs"));
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt
+        .args(["--check", "--edition", "2021", "--config-path"])
+        .arg(tree.dir.join(".rustfmt.toml"))
+        .args(files);
+    exec::run(ctx, &mut rustfmt)
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Cargo builds of the project's own user-space programs.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::exec;
+use crate::paths::Context;
+use crate::toolchain;
+
+/// The guest's init is linked statically: nothing of the host is there yet when
+/// it starts. Naming the target keeps the flag away from build scripts.
+const INIT_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// A cargo command in the project, with what every build of it needs.
+pub fn cargo(ctx: &Context) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(&ctx.root)
+        .env("CARGO_TARGET_DIR", &ctx.target);
+    if env::var_os("LIBCLANG_PATH").is_none() {
+        if let Some(dir) = toolchain::libclang() {
+            cargo.env("LIBCLANG_PATH", dir);
+        }
+    }
+    cargo
+}
+
+/// Builds everything that runs in the guest or draws the report.
+///
+/// # Errors
+///
+/// Something does not compile; cargo's messages have been shown.
+pub fn build(ctx: &Context) -> Result<()> {
+    exec::step("building the user-space programs");
+    let mut build = cargo(ctx);
+    build.args(["build", "--release", "--workspace"]);
+    build.args(["--exclude", "xtask", "--exclude", "saio-init"]);
+    exec::run(ctx, &mut build)
+}
+
+/// Builds the guest's init and returns the program.
+///
+/// # Errors
+///
+/// It does not compile; cargo's messages have been shown.
+pub fn build_init(ctx: &Context) -> Result<PathBuf> {
+    let mut build = cargo(ctx);
+    build
+        .args(["build", "--quiet", "--release", "--package", "saio-init"])
+        .args(["--target", INIT_TARGET])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    exec::run(ctx, &mut build)?;
+    Ok(ctx.target.join(INIT_TARGET).join("release/saio-init"))
+}
