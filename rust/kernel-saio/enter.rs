@@ -183,6 +183,9 @@ impl Ring {
         let Some(flow) = self.flow((args[0] >> 32) as u32) else {
             return refuse(EBADF.to_errno().into(), Fate::Taken);
         };
+        if flow.failed() {
+            return refuse(errno::ecanceled().to_errno().into(), Fate::Taken);
+        }
         let seen = op::filter_args(sqe.nr, args, &self.mem);
         let (checked, fate) = match glue::seccomp(sqe.nr.into(), &seen) {
             Verdict::Run => (

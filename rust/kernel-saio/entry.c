@@ -95,19 +95,18 @@ SYSCALL_DEFINE2(saio_setup, struct saio_params __user *, uparams, size_t, size)
 		goto err_fd;
 	}
 	if (copy_to_user(uparams, &params, sizeof(params))) {
-		saio_rs_setup_done(ring, false);
+		saio_rs_setup_undo(ring);
 		fput(file);
 		put_unused_fd(fd);
 		return -EFAULT;
 	}
-	saio_rs_setup_done(ring, true);
 	fd_install(fd, file);
 	return fd;
 
 err_fd:
 	put_unused_fd(fd);
 err_ring:
-	saio_rs_setup_done(ring, false);
+	saio_rs_setup_undo(ring);
 	saio_rs_ring_put(ring);
 	return err;
 }
@@ -211,5 +210,5 @@ void __saio_task_exec(void)
 
 void __saio_fd_leaves(void)
 {
-	saio_rs_hand_over(current->saio);
+	saio_rs_hand_over();
 }

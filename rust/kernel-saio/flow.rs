@@ -243,6 +243,11 @@ impl Flow {
             .store(word, Ordering::Release);
     }
 
+    /// Whether the connection was reset.
+    pub(crate) fn failed(&self) -> bool {
+        self.state.lock().phase == Phase::Failed
+    }
+
     /// Runs `op` now if nothing stands before it, otherwise queues it; `follows` says that more
     /// bytes come at once. To be called by the owner.
     ///
@@ -287,12 +292,13 @@ impl Flow {
         let seq = st.next;
         st.next += 1;
         st.queue.insert(place.into_node(seq, op));
+        if st.phase == Phase::Idle {
+            self.kick(0);
+        }
+        drop(st);
         if over {
             // What does not fit was promised nevertheless, by a library with a fault.
-            st.doomed = true;
-        }
-        if st.phase == Phase::Idle || over {
-            self.kick(0);
+            self.abort(errno::enobufs());
         }
         Ok(())
     }

@@ -42,6 +42,8 @@ struct Cq {
 struct Slot {
     flow: Option<ARef<Flow>>,
     generation: u16,
+    /// The owner has given the flow up: entries cannot name it any more.
+    given_up: bool,
 }
 
 struct Flows {
@@ -116,6 +118,7 @@ impl Ring {
                 Slot {
                     flow: None,
                     generation: 0,
+                    given_up: false,
                 },
                 GFP_KERNEL_ACCOUNT,
             )?;
@@ -250,7 +253,10 @@ impl Ring {
         let flow = Flow::attach(ring.into(), fd, index, generation)?;
         flow.show();
         let reference = flow.reference();
-        ring.flows.lock().slots.as_mut_slice()[usize::from(index)].flow = Some(flow);
+        let mut flows = ring.flows.lock();
+        let slot = &mut flows.slots.as_mut_slice()[usize::from(index)];
+        slot.flow = Some(flow);
+        slot.given_up = false;
         Ok(reference)
     }
 
@@ -259,10 +265,25 @@ impl Ring {
         let flows = self.flows.lock();
         let index = nospec((reference & 0xffff) as usize, flows.slots.len())?;
         let slot = &flows.slots.as_slice()[index];
-        if u32::from(slot.generation) != reference >> 16 {
+        if u32::from(slot.generation) != reference >> 16 || slot.given_up {
             return None;
         }
         slot.flow.clone()
+    }
+
+    /// Gives a flow up; what it holds still leaves.
+    pub(crate) fn unregister(&self, reference: u32) -> Result {
+        self.hand_over();
+        let flow = self.flow(reference).ok_or(EBADF)?;
+        let mut flows = self.flows.lock();
+        let slot = &mut flows.slots.as_mut_slice()[(reference & 0xffff) as usize];
+        // Another thread may have closed it meanwhile.
+        if u32::from(slot.generation) == reference >> 16 {
+            slot.given_up = true;
+        }
+        drop(flows);
+        flow.leave();
+        Ok(())
     }
 
     /// Drops a flow that was detached from the table and frees its slot.
@@ -274,6 +295,7 @@ impl Ring {
         }
         let flow = slot.flow.take();
         slot.generation = generation.wrapping_add(1);
+        slot.given_up = false;
         self.mem
             .status(index)
             .store(u32::from(slot.generation) << 16, Ordering::Release);

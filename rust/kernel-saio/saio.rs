@@ -26,7 +26,11 @@ mod mem;
 mod op;
 mod ring;
 
-use core::ffi::{c_long, c_void};
+use core::{
+    cell::RefCell,
+    ffi::{c_long, c_void},
+    ptr,
+};
 use flow::Flow;
 use kernel::{
     bindings,
@@ -53,9 +57,29 @@ const _: () = {
     assert!(logic::ring::NEED_WAKEUP == bindings::SAIO_RING_NEED_WAKEUP);
 };
 
-/// The rings of a task; `task_struct::saio` points to it.
-struct TaskRings {
-    rings: KVec<Arc<Ring>>,
+/// The rings of a task; `task_struct::saio` points to it, and only that task looks.
+///
+/// Hooks look at it while an entry makes another ring, so it is changed through a shared reference.
+#[derive(Default)]
+struct TaskRings([RefCell<Option<Arc<Ring>>>; MAX_RINGS]);
+
+impl TaskRings {
+    /// Those of the current task, if it has any.
+    fn current<'a>() -> Option<&'a Self> {
+        // SAFETY: The pointer is null, or comes from a box that lives until the task ends, which
+        // the current task does not do while this is used.
+        unsafe { bindings::saio_current_rings().cast::<Self>().as_ref() }
+    }
+
+    /// Calls `f` for every ring.
+    fn each(&self, f: impl Fn(&Ring)) {
+        for slot in &self.0 {
+            let ring = slot.borrow().clone();
+            if let Some(ring) = ring {
+                f(&ring);
+            }
+        }
+    }
 }
 
 fn answer(result: Result<u32>) -> c_long {
@@ -66,21 +90,18 @@ fn answer(result: Result<u32>) -> c_long {
 }
 
 fn setup(params: &mut bindings::saio_params) -> Result<Arc<Ring>> {
-    // SAFETY: Only the current task changes the pointer.
-    let mut rings = unsafe { bindings::saio_current_rings() }.cast::<TaskRings>();
-    // SAFETY: What it points to belongs to the current task, which is here.
-    if !rings.is_null() && unsafe { (*rings).rings.len() } >= MAX_RINGS {
-        return Err(errno::eusers());
-    }
     let ring = Ring::new(Layout::new(params)?)?;
-    if rings.is_null() {
-        let new = KBox::new(TaskRings { rings: KVec::new() }, GFP_KERNEL_ACCOUNT)?;
-        rings = KBox::into_raw(new);
-        // SAFETY: It lives until `saio_rs_task_end`.
-        unsafe { bindings::saio_set_current_rings(rings.cast()) };
-    }
-    // SAFETY: As above; nobody else has a reference to it now.
-    unsafe { &mut (*rings).rings }.push(ring.clone(), GFP_KERNEL_ACCOUNT)?;
+    let rings = match TaskRings::current() {
+        Some(rings) => rings,
+        None => {
+            let rings = KBox::new(TaskRings::default(), GFP_KERNEL_ACCOUNT)?;
+            // SAFETY: The box lives until `saio_rs_task_end`.
+            unsafe { bindings::saio_set_current_rings(KBox::into_raw(rings).cast()) };
+            TaskRings::current().ok_or(ENOMEM)?
+        }
+    };
+    let free = rings.0.iter().find(|slot| slot.borrow().is_none());
+    *free.ok_or_else(errno::eusers)?.borrow_mut() = Some(ring.clone());
     Ok(ring)
 }
 
@@ -98,14 +119,18 @@ unsafe extern "C" fn saio_rs_setup(params: *mut bindings::saio_params) -> *mut c
     }
 }
 
-/// Takes a ring that could not be given to user space from its task again.
-///
-/// # Safety
-///
-/// `ring` must be the newest ring of the current task.
+/// Takes a ring that could not be given to user space from the current task again.
 #[no_mangle]
-unsafe extern "C" fn saio_rs_setup_done(ring: *mut c_void, ok: bool) {
-    let _ = (ring, ok);
+extern "C" fn saio_rs_setup_undo(ring: *mut c_void) {
+    let Some(rings) = TaskRings::current() else {
+        return;
+    };
+    for slot in &rings.0 {
+        let is_it = |r: &Arc<Ring>| ptr::eq(&**r, ring.cast());
+        if slot.borrow().as_ref().is_some_and(is_it) {
+            drop(slot.take());
+        }
+    }
 }
 
 /// Drops the reference to a ring that its file has.
@@ -182,8 +207,7 @@ unsafe extern "C" fn saio_rs_register(
                 if reg.fd != 0 {
                     return Err(EINVAL);
                 }
-                ring.hand_over();
-                ring.flow(reg.flow).ok_or(EBADF)?.leave();
+                ring.unregister(reg.flow)?;
             }
             _ => return Err(EINVAL),
         }
@@ -199,22 +223,14 @@ unsafe extern "C" fn saio_rs_register(
 #[no_mangle]
 unsafe extern "C" fn saio_rs_task_end(rings: *mut c_void) {
     // SAFETY: `setup` made it from a box, and by the caller's promise nobody else has it.
-    let rings = unsafe { KBox::from_raw(rings.cast::<TaskRings>()) };
-    for ring in &rings.rings {
-        ring.end();
-    }
+    unsafe { KBox::from_raw(rings.cast::<TaskRings>()) }.each(Ring::end);
 }
 
 /// A hook is about to do something that what is published has to come before.
-///
-/// # Safety
-///
-/// `rings` must be what the current task has.
 #[no_mangle]
-unsafe extern "C" fn saio_rs_hand_over(rings: *mut c_void) {
-    // SAFETY: By the caller's promise; only shared references to it exist.
-    for ring in unsafe { &(*rings.cast::<TaskRings>()).rings } {
-        ring.hand_over();
+extern "C" fn saio_rs_hand_over() {
+    if let Some(rings) = TaskRings::current() {
+        rings.each(Ring::hand_over);
     }
 }
 

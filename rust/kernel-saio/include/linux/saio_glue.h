@@ -120,13 +120,13 @@ unsigned long saio_jiffies(void);
 unsigned long saio_nsecs_to_jiffies(u64 ns);
 
 void *saio_rs_setup(struct saio_params *params);
-void saio_rs_setup_done(void *ring, bool ok);
+void saio_rs_setup_undo(void *ring);
 void saio_rs_ring_put(void *ring);
 long saio_rs_enter(void *ring, u32 to_submit, u32 min_complete, u64 timeout_ns,
 		   bool *die);
 long saio_rs_register(void *ring, u32 op, struct saio_flow_reg *reg);
 void saio_rs_task_end(void *rings);
-void saio_rs_hand_over(void *rings);
+void saio_rs_hand_over(void);
 bool saio_rs_flow_busy(struct saio_sock *ss);
 void saio_rs_flow_work(struct saio_sock *ss);
 bool saio_rs_flow_closed(struct saio_sock *ss);

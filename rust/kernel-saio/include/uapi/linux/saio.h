@@ -171,7 +171,7 @@ struct saio_params {
  */
 /* The slot belongs to a flow of this generation. */
 #define SAIO_FLOW_USED		(1U << 0)
-/* A descriptor of the socket was closed: do not answer early any more. */
+/* The owner's table lost a descriptor of the socket: answer early no more. */
 #define SAIO_FLOW_STALE		(1U << 1)
 /* Bytes wait for the peer: a write would get EAGAIN. */
 #define SAIO_FLOW_FULL		(1U << 2)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Description: a flow may hold its limit of bytes, and fails when an owner that does not heed
-//! FULL passes it by more than twice.
+//! FULL goes on with more than that waiting.
 
 use crate::harness::*;
 
