@@ -56,12 +56,26 @@ long saio_call(unsigned int nr, const u64 *args)
 	return ret;
 }
 
+bool saio_filtered(void)
+{
+	return test_syscall_work(SECCOMP);
+}
+
 /* As seccomp_check_entry(). */
 int saio_seccomp(unsigned int nr, const u64 *args, long *result)
 {
 	if (likely(!test_syscall_work(SECCOMP)))
 		return 0;
 	return seccomp_check_entry(nr, args, result);
+}
+
+/*
+ * The filter wants the current thread to end, in the middle of a hook that cannot
+ * do_exit(). The whole process goes: more than was asked for, but nothing less.
+ */
+void saio_die(void)
+{
+	force_fatal_sig(SIGSYS);
 }
 
 /* Whether the current task should go back to user space soon. */

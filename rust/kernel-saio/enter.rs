@@ -4,6 +4,7 @@
 
 use crate::{
     errno,
+    flow::Flow,
     glue::{self, Verdict},
     logic::{
         chain::{flags, Refusal},
@@ -11,18 +12,25 @@ use crate::{
     },
     mem::Sqe,
     op::{self, Op},
-    ring::{names, nospec, Ring, Sq},
+    ring::{names, nospec, Ring, SqGuard},
 };
-use kernel::{bindings, prelude::*};
+use core::sync::atomic::Ordering;
+use kernel::{bindings, prelude::*, types::ARef};
 
-/// How a dispatched entry stands.
-enum Fate {
-    /// Taken.
-    Taken,
-    /// Taken, and the thread has to exit.
-    Die,
-    /// Not taken: there was no memory.
-    NoMemory,
+const LINKS: u16 = flags::LINK | flags::HARDLINK;
+
+/// Why an entry does not get to its flow.
+struct Refused {
+    result: i64,
+    /// The filter wants the thread to exit.
+    die: bool,
+}
+
+impl From<Error> for Refused {
+    fn from(err: Error) -> Self {
+        let result = err.to_errno().into();
+        Self { result, die: false }
+    }
 }
 
 impl From<Refusal> for Error {
@@ -34,202 +42,272 @@ impl From<Refusal> for Error {
     }
 }
 
-impl Ring {
-    /// Runs up to `to_submit` published entries.
-    ///
-    /// Returns how many were taken; if none, why. Sets `die` if the thread has to exit.
-    pub(crate) fn submit(&self, to_submit: u32, die: &mut bool) -> Result<u32> {
-        let Some(mut sq) = self.sq() else {
-            return Err(EPERM);
-        };
-        let mut taken = 0;
-        let mut stopped = self.run_deferred(&mut sq, die);
-        if stopped.is_ok() && !*die {
-            let published = sq.consumer.available(self.mem.sq_tail())?;
-            let n = to_submit.min(published);
-            while taken < n {
-                if glue::interrupted() {
-                    stopped = Err(EINTR);
-                    break;
-                }
-                if !self.reserve() {
-                    stopped = Err(EBUSY);
-                    break;
-                }
-                let sqe = self.mem.sqe(sq.consumer.slot());
-                match self.dispatch(&mut sq, &sqe, taken + 1 == n, true) {
-                    Fate::Taken => taken += 1,
-                    Fate::Die => {
-                        *die = true;
-                        taken += 1;
-                        break;
-                    }
-                    Fate::NoMemory => {
-                        self.cancel();
-                        stopped = Err(ENOMEM);
-                        break;
-                    }
-                }
-            }
-            if taken == n && n != 0 {
-                sq.chain.end();
-            }
-        }
-        drop(sq);
-        self.settle();
-        match stopped {
-            Err(err) if taken == 0 => Err(err),
-            _ => Ok(taken),
-        }
-    }
+/// What one `saio_enter` does.
+struct Batch<'a> {
+    ring: &'a Ring,
+    sq: SqGuard<'a>,
+    /// Completions that are set aside and not used yet.
+    budget: u32,
+    /// The thread has to exit.
+    die: bool,
+}
 
+/// What became of one `saio_enter`.
+pub(crate) struct Submitted {
+    /// Entries taken off the queue.
+    pub(crate) taken: u32,
+    /// Why not more.
+    pub(crate) stopped: Result,
+    /// The thread has to exit.
+    pub(crate) die: bool,
+}
+
+impl Batch<'_> {
     /// Runs what a hook had to put off.
-    fn run_deferred(&self, sq: &mut Sq, die: &mut bool) -> Result {
-        while sq.deferred_done < sq.deferred.len() {
-            if glue::interrupted() {
-                return Err(EINTR);
+    fn run_deferred(&mut self) -> Result {
+        while self.sq.deferred_done < self.sq.deferred.len() {
+            self.may_go_on(1)?;
+            let sqe = self.sq.deferred.as_slice()[self.sq.deferred_done];
+            self.entry(&sqe, 0)?;
+            self.sq.deferred_done += 1;
+            if sqe.flags & flags::FLOW != 0 {
+                self.ring.deferred_flows.fetch_sub(1, Ordering::Relaxed);
             }
-            if !self.reserve() {
-                return Err(EBUSY);
-            }
-            let sqe = sq.deferred.as_slice()[sq.deferred_done];
-            match self.dispatch(sq, &sqe, false, false) {
-                Fate::Taken => sq.deferred_done += 1,
-                Fate::Die => {
-                    *die = true;
-                    return Ok(());
-                }
-                Fate::NoMemory => {
-                    self.cancel();
-                    return Err(ENOMEM);
-                }
+            if self.die {
+                return Ok(());
             }
         }
-        if sq.deferred_done != 0 {
-            sq.deferred = KVec::new();
-            sq.deferred_done = 0;
+        if self.sq.deferred_done != 0 {
+            self.sq.deferred = KVec::new();
+            self.sq.deferred_done = 0;
         }
         Ok(())
     }
 
-    /// Runs one entry, for which a completion is reserved. With `advance` it is taken off the
-    /// queue: before it runs, or, if it is to be handed to a flow, after.
-    fn dispatch(&self, sq: &mut Sq, sqe: &Sqe, last: bool, advance: bool) -> Fate {
-        let mut args = sqe.args;
-        let admitted = sq.chain.admit(sqe.flags, sqe.ctl, &mut args);
-        let mut fate = Fate::Taken;
+    /// Runs up to `to_submit` published entries.
+    fn run_published(&mut self, to_submit: u32, taken: &mut u32) -> Result {
+        let published = self.sq.consumer.available(self.ring.mem.sq_tail())?;
+        let n = to_submit.min(published);
+        while *taken < n && !self.die {
+            self.may_go_on(n - *taken)?;
+            let sqe = self.ring.mem.sqe(self.sq.consumer.slot());
+            *taken += self.entry(&sqe, n - *taken)?;
+        }
+        if n != 0 {
+            self.sq.chain.end();
+        }
+        Ok(())
+    }
 
+    /// Whether the next entry may be taken, with `n` to come.
+    fn may_go_on(&mut self, n: u32) -> Result {
+        if glue::interrupted() {
+            return Err(EINTR);
+        }
+        if self.budget == 0 {
+            self.budget = self.ring.reserve(n);
+            if self.budget == 0 {
+                return Err(EBUSY);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one entry, for which a completion is set aside, and returns how many it has taken off
+    /// the queue. `left` entries of the queue may be taken, this one included; zero if it is not
+    /// on the queue any more.
+    ///
+    /// An ordinary entry is taken off before it runs, one for a flow after it was handed over.
+    ///
+    /// `ENOMEM`: nothing has happened.
+    fn entry(&mut self, sqe: &Sqe, left: u32) -> Result<u32> {
+        let mut args = sqe.args;
+        let admitted = self.sq.chain.admit(sqe.flags, sqe.ctl, &mut args);
         if sqe.flags & flags::FLOW != 0 && admitted.is_ok() {
-            let follows = advance && self.data_follows(sq, sqe);
-            match self.flow_entry(sqe, &args, How::Run { follows }) {
-                Ok((result, f)) => {
-                    sq.chain.done(sqe.flags, result);
-                    fate = f;
-                }
-                Err(_) => return Fate::NoMemory,
-            }
-            if advance {
-                sq.consumer.advance(self.mem.sq_head());
-            }
-            return fate;
+            return self.flow_entry(sqe, &args, left);
         }
 
-        if advance {
-            sq.consumer.advance(self.mem.sq_head());
+        if left != 0 {
+            self.ring.advance(&mut self.sq);
         }
         let result = match admitted {
-            Ok(()) => self.inline(sqe, &args, last, &mut fate),
-            Err(refusal) => Error::from(refusal).to_errno().into(),
+            Ok(()) => self.call(sqe.nr, &args, left == 1),
+            Err(refusal) => {
+                if refusal == Refusal::Invalid
+                    && sqe.flags & flags::FLOW != 0
+                    && op::promises(sqe.nr)
+                {
+                    if let Some(flow) = self.ring.flow((sqe.args[0] >> 32) as u32) {
+                        flow.abort(errno::econnaborted());
+                    }
+                }
+                Error::from(refusal).to_errno().into()
+            }
         };
-        sq.chain.done(sqe.flags, result);
-        self.post(sqe.user_data, result, skips(sqe));
-        fate
+        self.sq.chain.done(sqe.flags, result);
+        if result < 0 || !skips(sqe) {
+            self.post(sqe, result);
+        }
+        Ok(1)
     }
 
     /// Runs an ordinary entry.
-    fn inline(&self, sqe: &Sqe, args: &[u64; 6], last: bool, fate: &mut Fate) -> i64 {
+    fn call(&mut self, nr: u16, args: &[u64; 6], last: bool) -> i64 {
         let errno = |err: Error| i64::from(err.to_errno());
-        let Some(index) = nospec(sqe.nr.into(), policy::LOOKUP_LEN) else {
-            return errno(unknown(sqe.nr));
+        let Some(index) = nospec(nr.into(), policy::LOOKUP_LEN) else {
+            return errno(unknown(nr));
         };
         let rule = policy::lookup(index as u16);
         if !rule.allowed() {
-            return errno(unknown(sqe.nr));
+            return errno(unknown(nr));
         }
         if !last && rule.sigmask_arg().is_some_and(|arg| args[arg] != 0) {
             return errno(EINVAL);
         }
-        match glue::seccomp(sqe.nr.into(), args) {
-            Verdict::Run => glue::call(sqe.nr.into(), args),
+        // The call may wait, for those even who wait for what was dispatched before it.
+        self.ring.settle();
+        match glue::seccomp(nr.into(), args) {
+            Verdict::Run => glue::call(nr.into(), args),
             Verdict::Refused(result) => result,
             Verdict::Die(result) => {
-                *fate = Fate::Die;
+                self.die = true;
                 result
             }
         }
     }
 
-    /// Hands an entry to its flow, and takes care of its completion if one is reserved.
-    ///
-    /// Fails only if there is no memory to queue it; then it may be tried again.
-    fn flow_entry(&self, sqe: &Sqe, args: &[u64; 6], how: How) -> Result<(i64, Fate)> {
-        let refuse = |result: i64, fate| {
-            if !matches!(how, How::End) {
-                self.post(sqe.user_data, result, skips(sqe));
+    /// Hands an entry to its flow, with the one behind it if they can be sent as one.
+    fn flow_entry(&mut self, sqe: &Sqe, args: &[u64; 6], left: u32) -> Result<u32> {
+        let mut taken = 1;
+        let result = match self.ring.prepare(sqe, args) {
+            Err(refused) => {
+                self.die |= refused.die;
+                self.post(sqe, refused.result);
+                refused.result
             }
-            Ok((result, fate))
+            Ok((flow, mut op)) => {
+                op.reserved(skips(sqe));
+                let mut follows = false;
+                if let Some(next) = self.next_data(sqe, left) {
+                    if self.joins(&mut op, &next) {
+                        taken = 2;
+                    } else {
+                        follows = true;
+                    }
+                }
+                let result = flow.submit(op, follows)?;
+                self.budget -= taken;
+                result
+            }
         };
-
-        let Some(flow) = self.flow((args[0] >> 32) as u32) else {
-            return refuse(EBADF.to_errno().into(), Fate::Taken);
-        };
-        if flow.failed() {
-            return refuse(errno::ecanceled().to_errno().into(), Fate::Taken);
+        self.sq.chain.done(sqe.flags, result);
+        if left != 0 {
+            for _ in 0..taken {
+                self.ring.advance(&mut self.sq);
+            }
         }
-        let seen = op::filter_args(sqe.nr, args, &self.mem);
-        let (checked, fate) = match glue::seccomp(sqe.nr.into(), &seen) {
-            Verdict::Run => (
-                Op::new(sqe.nr, args, sqe.user_data, &self.mem).map_err(|e| e.to_errno().into()),
-                Fate::Taken,
-            ),
-            Verdict::Refused(result) => (Err(result), Fate::Taken),
-            Verdict::Die(result) => (Err(result), Fate::Die),
+        Ok(taken)
+    }
+
+    /// The entry behind `sqe` if it brings more bytes for the same flow, so that they are better
+    /// sent together. A hint: the owner may change its mind until that entry is taken.
+    fn next_data(&self, sqe: &Sqe, left: u32) -> Option<Sqe> {
+        if left < 2 || sqe.flags & LINKS != 0 {
+            return None;
+        }
+        let next = self.ring.mem.sqe(self.sq.consumer.slot().wrapping_add(1));
+        let fits =
+            names(&next, (sqe.args[0] >> 32) as u32) && op::promises(next.nr) && plain(&next);
+        fits.then_some(next)
+    }
+
+    /// Makes the file that `next` sends part of `op`, so that one message carries both.
+    fn joins(&mut self, op: &mut Op, next: &Sqe) -> bool {
+        if self.budget < 2 || !op.takes(next.nr, &next.args) {
+            return false;
+        }
+        match self.ring.prepare(next, &next.args) {
+            Ok((_, mut file)) => {
+                file.reserved(skips(next));
+                op.append(file)
+            }
+            Err(refused) => {
+                // The connection has failed; `next` will find that.
+                self.die |= refused.die;
+                false
+            }
+        }
+    }
+
+    /// Posts the completion of an entry.
+    fn post(&mut self, sqe: &Sqe, result: i64) {
+        self.budget -= 1;
+        self.ring.post(sqe.user_data, result, false);
+    }
+}
+
+impl Ring {
+    /// Runs up to `to_submit` published entries.
+    pub(crate) fn submit(&self, to_submit: u32) -> Submitted {
+        let mut taken = 0;
+        let Some(sq) = self.sq() else {
+            return Submitted {
+                taken,
+                stopped: Err(EPERM),
+                die: false,
+            };
         };
-        let mut op = match checked {
-            Ok(op) => op,
-            Err(result) => {
+        let mut batch = Batch {
+            ring: self,
+            sq,
+            budget: 0,
+            die: false,
+        };
+        let mut stopped = batch.run_deferred();
+        if stopped.is_ok() {
+            stopped = batch.run_published(to_submit, &mut taken);
+        }
+        let (die, budget) = (batch.die, batch.budget);
+        drop(batch);
+        self.cancel(budget);
+        self.settle();
+        Submitted {
+            taken,
+            stopped,
+            die,
+        }
+    }
+
+    /// Finds the flow of an entry, asks the filter, checks the entry and pins what it names. A
+    /// refusal of promised bytes is the end of the connection.
+    fn prepare(
+        &self,
+        sqe: &Sqe,
+        args: &[u64; 6],
+    ) -> core::result::Result<(ARef<Flow>, Op), Refused> {
+        let flow = self.flow((args[0] >> 32) as u32).ok_or(EBADF)?;
+        if flow.failed() {
+            return Err(errno::ecanceled().into());
+        }
+        let verdict = if glue::filtered() {
+            glue::seccomp(sqe.nr.into(), &op::filter_args(sqe.nr, args, &self.mem))
+        } else {
+            Verdict::Run
+        };
+        let checked = match verdict {
+            Verdict::Run => Op::new(sqe.nr, args, sqe.user_data, &self.mem).map_err(Refused::from),
+            Verdict::Refused(result) => Err(Refused { result, die: false }),
+            Verdict::Die(result) => Err(Refused { result, die: true }),
+        };
+        match checked {
+            Ok(op) => Ok((flow, op)),
+            Err(refused) => {
                 if op::promises(sqe.nr) {
                     flow.abort(errno::econnaborted());
                 }
-                return refuse(result, fate);
+                Err(refused)
             }
-        };
-        let result = match how {
-            How::Run { follows } => {
-                op.completion = Some(skips(sqe));
-                flow.submit(op, follows)?
-            }
-            How::Queue => {
-                op.completion = Some(skips(sqe));
-                flow.enqueue(op)?;
-                0
-            }
-            How::End => {
-                flow.enqueue(op).unwrap_or_else(|_| flow.abort(ENOMEM));
-                0
-            }
-        };
-        Ok((result, fate))
-    }
-
-    /// Whether the next published entry brings more bytes for the flow of `sqe`, so that they are
-    /// better sent together. A hint: the owner may change its mind until that entry is taken.
-    fn data_follows(&self, sq: &Sq, sqe: &Sqe) -> bool {
-        if !matches!(sq.consumer.available(self.mem.sq_tail()), Ok(2..)) {
-            return false;
         }
-        let next = self.mem.sqe(sq.consumer.slot().wrapping_add(1));
-        names(&next, (sqe.args[0] >> 32) as u32) && op::promises(next.nr)
     }
 
     /// Takes what is published without running it, because the current task, the owner, is about
@@ -237,57 +315,92 @@ impl Ring {
     /// flows; the rest waits for the next [`Self::submit`].
     pub(crate) fn hand_over(&self) {
         let Some(mut sq) = self.sq() else { return };
-        while matches!(sq.consumer.available(self.mem.sq_tail()), Ok(1..)) {
+        let mut linked = sq.chain.open()
+            || sq.deferred.as_slice()[sq.deferred_done..]
+                .last()
+                .is_some_and(|sqe| sqe.flags & LINKS != 0);
+        // What stands behind the last entry for a flow has nothing to come before.
+        let published = sq.consumer.available(self.mem.sq_tail()).unwrap_or(0);
+        let behind = |i: &u32| {
+            let sqe = self.mem.sqe(sq.consumer.slot().wrapping_add(*i));
+            sqe.flags & flags::FLOW != 0
+        };
+        let n = (0..published).rev().find(behind).map_or(0, |i| i + 1);
+        for _ in 0..n {
             let sqe = self.mem.sqe(sq.consumer.slot());
-            let alone = sqe.flags & !(flags::FLOW | flags::SKIP_SUCCESS) == 0
-                && sqe.flags & flags::FLOW != 0
-                && sqe.ctl == 0
-                && !sq.chain.open()
-                && sq.deferred.is_empty();
-            if alone {
-                if !self.reserve() {
+            let flow = sqe.flags & flags::FLOW != 0;
+            let defer =
+                linked || !flow || !plain(&sqe) || self.deferred_flows.load(Ordering::Relaxed) != 0;
+            if !defer {
+                if self.reserve(1) == 0 {
                     break;
                 }
-                if self.flow_entry(&sqe, &sqe.args, How::Queue).is_err() {
-                    self.cancel();
+                match self.prepare(&sqe, &sqe.args) {
+                    Ok((flow, mut op)) => {
+                        op.reserved(skips(&sqe));
+                        if flow.enqueue(op).is_err() {
+                            self.cancel(1);
+                            break;
+                        }
+                    }
+                    Err(refused) => {
+                        self.post(sqe.user_data, refused.result, false);
+                        if refused.die {
+                            glue::die();
+                        }
+                    }
+                }
+            } else {
+                if sq.deferred.len() >= self.mem.layout.sq_entries as usize
+                    || sq.deferred.push(sqe, GFP_KERNEL_ACCOUNT).is_err()
+                {
                     break;
                 }
-            } else if sq.deferred.push(sqe, GFP_KERNEL_ACCOUNT).is_err() {
-                break;
+                self.deferred_flows
+                    .fetch_add(flow.into(), Ordering::Relaxed);
+                linked = sqe.flags & LINKS != 0;
             }
-            sq.consumer.advance(self.mem.sq_head());
+            self.advance(&mut sq);
         }
+        drop(sq);
+        self.settle();
     }
 
     /// The last dispatch, when the owner ends: what is promised on flows is handed to them.
     pub(crate) fn dispatch_at_end(&self) {
         let Some(mut sq) = self.sq() else { return };
-        let promised = |sqe: &Sqe| sqe.flags & (flags::FLOW | flags::RESULT_TO_ARG) == flags::FLOW;
         for sqe in &sq.deferred.as_slice()[sq.deferred_done..] {
-            if promised(sqe) {
-                // Cannot fail: without memory the connection does.
-                let _ = self.flow_entry(sqe, &sqe.args, How::End);
-            }
+            self.hand_over_at_end(sqe);
         }
-        while matches!(sq.consumer.available(self.mem.sq_tail()), Ok(1..)) {
-            let sqe = self.mem.sqe(sq.consumer.slot());
-            if promised(&sqe) {
-                let _ = self.flow_entry(&sqe, &sqe.args, How::End);
-            }
-            sq.consumer.advance(self.mem.sq_head());
+        self.deferred_flows.store(0, Ordering::Relaxed);
+        // Looked at once: a sharer of the memory may go on publishing for ever.
+        let published = sq.consumer.available(self.mem.sq_tail());
+        for _ in 0..published.unwrap_or(0) {
+            self.hand_over_at_end(&self.mem.sqe(sq.consumer.slot()));
+            self.advance(&mut sq);
+        }
+    }
+
+    fn hand_over_at_end(&self, sqe: &Sqe) {
+        // Results to come are nobody's promise; links have lost their meaning.
+        let known = flags::FLOW | flags::SKIP_SUCCESS | LINKS;
+        if sqe.flags & flags::FLOW == 0 || sqe.flags & !known != 0 || sqe.ctl != 0 {
+            return;
+        }
+        if let Ok((flow, op)) = self.prepare(sqe, &sqe.args) {
+            flow.enqueue(op)
+                .unwrap_or_else(|_| flow.abort(errno::enobufs()));
         }
     }
 }
 
-/// What is to become of an entry of a flow.
-#[derive(Clone, Copy)]
-enum How {
-    /// Run it now if the flow is idle; `follows`: more bytes come at once.
-    Run { follows: bool },
-    /// Leave it to the workqueue.
-    Queue,
-    /// As `Queue`, but nobody is left to read a completion.
-    End,
+fn skips(sqe: &Sqe) -> bool {
+    sqe.flags & flags::SKIP_SUCCESS != 0
+}
+
+/// Whether an entry of a flow has nothing to do with those before and behind it.
+fn plain(sqe: &Sqe) -> bool {
+    sqe.flags & !(flags::FLOW | flags::SKIP_SUCCESS) == 0 && sqe.ctl == 0
 }
 
 /// The result of a call that is not allowed.
@@ -298,8 +411,4 @@ fn unknown(nr: u16) -> Error {
     } else {
         errno::enosys()
     }
-}
-
-fn skips(sqe: &Sqe) -> bool {
-    sqe.flags & flags::SKIP_SUCCESS != 0
 }

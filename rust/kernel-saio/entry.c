@@ -9,6 +9,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/syscalls.h>
 #include <linux/vmalloc.h>
@@ -206,6 +207,12 @@ void __saio_task_exit(void)
 void __saio_task_exec(void)
 {
 	__saio_task_exit();
+	/*
+	 * The filter may have wanted this thread to end on the way; the process
+	 * goes, since nobody up the stack can exit alone.
+	 */
+	if (current->seccomp.mode > SECCOMP_MODE_FILTER)
+		force_fatal_sig(SIGSYS);
 }
 
 void __saio_fd_leaves(void)

@@ -23,7 +23,7 @@ use crate::{
 };
 use core::{
     ptr::NonNull,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 use kernel::{
     bindings, new_spinlock,
@@ -71,7 +71,7 @@ struct State {
     /// Those behind it, by sequence number.
     queue: RBTree<u64, Op>,
     next: u64,
-    /// Bytes in `head` and `queue`.
+    /// Bytes of the arena in `head` and `queue`; those of files take up nothing.
     bytes: u64,
     /// Whether the owner was shown that the flow is full.
     full: bool,
@@ -83,6 +83,12 @@ struct State {
     doomed: bool,
     /// When bytes last left, in jiffies.
     progress: usize,
+    /// Sides whose shutdown is queued for a system call.
+    shut: u8,
+}
+
+fn patience() -> usize {
+    msecs_to_jiffies(PATIENCE_SECS as u32 * 1000) as usize
 }
 
 impl State {
@@ -121,6 +127,8 @@ pub(crate) struct Flow {
     ring: Arc<Ring>,
     index: u16,
     generation: u16,
+    /// As the phase says, for a look without the lock.
+    failed: AtomicBool,
     #[pin]
     state: SpinLock<State>,
 }
@@ -165,6 +173,7 @@ impl Flow {
                 ring,
                 index,
                 generation,
+                failed: AtomicBool::new(false),
                 state <- new_spinlock!(State {
                     phase: Phase::Idle,
                     head: None,
@@ -177,6 +186,7 @@ impl Flow {
                     orphan: None,
                     doomed: false,
                     progress: 0,
+                    shut: 0,
                 }, "saio::Flow::state"),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -236,16 +246,12 @@ impl Flow {
 
     /// Shows the flow to the owner, before it knows the reference.
     pub(crate) fn show(&self) {
-        let word = u32::from(self.generation) << 16 | USED;
-        self.ring
-            .mem
-            .status(self.index)
-            .store(word, Ordering::Release);
+        self.set_status(0);
     }
 
     /// Whether the connection was reset.
     pub(crate) fn failed(&self) -> bool {
-        self.state.lock().phase == Phase::Failed
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Runs `op` now if nothing stands before it, otherwise queues it; `follows` says that more
@@ -253,18 +259,35 @@ impl Flow {
     ///
     /// Returns what can be said of the result: of an operation that waits for the socket, that
     /// it will be done. `ENOMEM`: the flow is as it was, and the operation lost.
-    pub(crate) fn submit(&self, op: Op, follows: bool) -> Result<i64> {
-        let mut st = self.state.lock();
-        if st.phase == Phase::Idle && st.empty() && !st.detached {
-            st.phase = Phase::Running;
-            st.bytes = op.left();
-            drop(st);
-            return Ok(self.drain(Some(op), follows));
-        }
-        drop(st);
+    pub(crate) fn submit(&self, mut op: Op, follows: bool) -> Result<i64> {
         let total = op.left() as i64;
-        self.enqueue(op)?;
-        Ok(total)
+        let mut st = self.state.lock();
+        if st.phase != Phase::Idle || !st.empty() || st.detached {
+            drop(st);
+            self.enqueue(op)?;
+            return Ok(total);
+        }
+        st.phase = Phase::Running;
+        st.bytes = op.held();
+        drop(st);
+
+        // SAFETY: The phase is `Running`, so by the type invariant the socket is there, and nobody
+        // else runs operations.
+        let outcome = unsafe { op.run(self.ss.get(), &self.ring.mem, follows) };
+        if let Outcome::Done(result) = outcome {
+            let st = self.state.lock();
+            if st.empty() && !st.doomed {
+                self.rest(st);
+                self.complete(op, result);
+                return Ok(result);
+            }
+            drop(st);
+        }
+        let (answer, on) = self.ran(op, 0, outcome);
+        if on {
+            self.drain();
+        }
+        Ok(answer)
     }
 
     /// Puts `op` behind what the flow holds and sees to it that the workqueue runs it.
@@ -287,8 +310,8 @@ impl Flow {
             self.complete(op, err.to_errno().into());
             return Ok(());
         }
-        let over = op.is_data() && st.bytes > self.ring.mem.layout.flow_limit.into();
-        st.bytes += op.left();
+        let over = op.is_data() && st.bytes > 2 * u64::from(self.ring.mem.layout.flow_limit);
+        st.bytes += op.held();
         let seq = st.next;
         st.next += 1;
         st.queue.insert(place.into_node(seq, op));
@@ -303,32 +326,22 @@ impl Flow {
         Ok(())
     }
 
-    /// Runs `first` and then what the flow holds. The caller has made the phase `Running`.
-    ///
-    /// Returns what can be said of the result of `first`.
-    fn drain(&self, first: Option<Op>, mut follows: bool) -> i64 {
-        let mut answer = None;
-        let mut next = first;
+    /// Runs what the flow holds, for whom each operation belongs to. The caller has made the phase
+    /// `Running`.
+    fn drain(&self) {
         loop {
-            let mut op = match next.take() {
-                Some(op) => op,
-                None => {
-                    let mut st = self.state.lock();
-                    if st.doomed {
-                        drop(st);
-                        self.fail(None, errno::enobufs());
-                        break;
-                    }
-                    let Some(op) = st.pop() else {
-                        self.rest(st);
-                        break;
-                    };
-                    follows = st.data_follows();
-                    op
-                }
+            let mut st = self.state.lock();
+            if st.doomed {
+                drop(st);
+                return self.fail(None, errno::enobufs());
+            }
+            let Some(mut op) = st.pop() else {
+                return self.rest(st);
             };
+            let follows = st.data_follows();
+            drop(st);
 
-            let before = op.done();
+            let before = op.done;
             let cred = op.cred.take();
             // SAFETY: The phase is `Running`, so by the type invariant the socket is there, and
             // nobody else runs operations.
@@ -337,31 +350,38 @@ impl Flow {
                 Some(cred) => cred.with(run),
                 None => run(),
             };
-            match outcome {
-                Outcome::Done(result) => {
-                    let mut st = self.state.lock();
-                    st.bytes = st.bytes.saturating_sub(op.left() + op.done() - before);
-                    drop(st);
-                    answer.get_or_insert(result);
-                    self.complete(op, result);
-                }
-                Outcome::Failed(err) => {
-                    answer.get_or_insert(err.to_errno().into());
-                    self.fail(Some(op), err);
-                    break;
-                }
-                Outcome::Again | Outcome::Interrupted => {
-                    answer.get_or_insert((op.left() + op.done()) as i64);
-                    op.cred = Some(cred.unwrap_or_else(Cred::current));
-                    let moved = op.done() - before;
-                    if let Err(op) = self.park(op, moved, matches!(outcome, Outcome::Interrupted)) {
-                        self.fail(Some(op), errno::etimedout());
-                    }
-                    break;
-                }
+            op.cred = cred;
+            if !self.ran(op, before, outcome).1 {
+                return;
             }
         }
-        answer.unwrap_or(0)
+    }
+
+    /// Does what follows from how `op` ran, of which `before` bytes had left already: returns what
+    /// can be said of its result, and whether the flow is still running.
+    fn ran(&self, mut op: Op, before: u64, outcome: Outcome) -> (i64, bool) {
+        match outcome {
+            Outcome::Done(result) => {
+                let mut st = self.state.lock();
+                st.bytes = st.bytes.saturating_sub(op.held());
+                drop(st);
+                self.complete(op, result);
+                (result, true)
+            }
+            Outcome::Failed(err) => {
+                self.fail(Some(op), err);
+                (err.to_errno().into(), false)
+            }
+            Outcome::Again | Outcome::Interrupted => {
+                let answer = op.total as i64;
+                let moved = op.done - before;
+                op.cred.get_or_insert_with(Cred::current);
+                if let Err(op) = self.park(op, moved, matches!(outcome, Outcome::Interrupted)) {
+                    self.fail(Some(op), errno::etimedout());
+                }
+                (answer, false)
+            }
+        }
     }
 
     /// Lets the flow wait for the socket with `op` at its head; gives `op` back if it has waited
@@ -372,11 +392,9 @@ impl Flow {
         if moved != 0 || !st.full {
             st.progress = now;
         }
-        let patience = msecs_to_jiffies(PATIENCE_SECS as u32 * 1000) as usize;
-        if st.doomed || st.leaving && now.wrapping_sub(st.progress) > patience {
+        if st.doomed || self.alone(&st) && now.wrapping_sub(st.progress) > patience() {
             return Err(op);
         }
-        st.bytes = st.bytes.saturating_sub(moved);
         st.head = Some(op);
         st.phase = Phase::Parked;
         if !st.full {
@@ -388,10 +406,15 @@ impl Flow {
         let writable = unsafe { bindings::saio_sock_park(self.ss.get()) };
         if writable || kick {
             self.kick(1);
-        } else if st.leaving {
+        } else if self.alone(&st) {
             self.remind();
         }
         Ok(())
+    }
+
+    /// Whether nobody is left who could give up waiting for the peer.
+    fn alone(&self, st: &State) -> bool {
+        st.orphan.is_some() || self.ring.is_dead()
     }
 
     /// The flow has become idle.
@@ -441,6 +464,7 @@ impl Flow {
     /// made the phase `Running`.
     fn fail(&self, op: Option<Op>, err: Error) {
         self.set_status(FAILED);
+        self.failed.store(true, Ordering::Relaxed);
         // SAFETY: The phase is `Running`, so the socket is there.
         unsafe { bindings::saio_sock_fail(self.ss.get(), -err.to_errno()) };
         if let Some(op) = op {
@@ -486,9 +510,9 @@ impl Flow {
     }
 
     fn complete(&self, op: Op, result: i64) {
-        if let Some(only_failure) = op.completion {
-            self.ring.post(op.user_data, result, only_failure);
-        }
+        op.complete(result, |user_data, result, only_failure| {
+            self.ring.post(user_data, result, only_failure);
+        });
     }
 
     fn mark(&self, bit: bindings::saio_sock_bit, on: bool) {
@@ -518,12 +542,27 @@ impl Flow {
         let mut st = self.state.lock();
         match st.phase {
             Phase::Parked => self.unpark(),
-            Phase::Idle if !st.empty() && !st.detached => {}
+            Phase::Idle if st.detached => return,
+            Phase::Idle if !st.empty() => {}
+            // An orphan that waits for what its owner has published and does not let go.
+            Phase::Idle if st.orphan.is_some() => {
+                let waited = glue::jiffies().wrapping_sub(st.progress);
+                if !st.doomed && waited <= patience() {
+                    return;
+                }
+                st.doomed = true;
+            }
             _ => return,
         }
         st.phase = Phase::Running;
         drop(st);
-        self.drain(None, false);
+        self.drain();
+    }
+
+    /// Whether the owner has published something that was not handed over. What stands in a batch
+    /// behind the call that is running comes after it.
+    fn pending(&self) -> bool {
+        !self.ring.dispatching_here() && self.ring.names(self.reference())
     }
 
     /// Whether anything that was published has not run; then the one who asks has to wait until
@@ -533,7 +572,8 @@ impl Flow {
         let st = self.state.lock();
         match st.phase {
             Phase::Failed => false,
-            Phase::Idle if st.empty() => self.ring.names(self.reference()),
+            _ if st.detached => false,
+            Phase::Idle if st.empty() => self.pending(),
             _ => true,
         }
     }
@@ -541,12 +581,13 @@ impl Flow {
     /// The last descriptor is closed. Returns whether the socket has to live on.
     pub(crate) fn closed(&self) -> bool {
         self.ring.hand_over();
-        let pending = self.ring.names(self.reference());
+        let pending = self.pending();
         let mut st = self.state.lock();
         if st.detached {
             return false;
         }
         st.leaving = true;
+        st.progress = glue::jiffies();
         if st.phase == Phase::Failed || st.phase == Phase::Idle && st.empty() && !pending {
             // What is named from here on was published after the close.
             st.phase = Phase::Failed;
@@ -563,7 +604,7 @@ impl Flow {
         if number >= MAX_ORPHANS || held > MAX_ORPHAN_BYTES {
             st.doomed = true;
             self.kick(0);
-        } else if st.phase == Phase::Parked {
+        } else {
             self.remind();
         }
         true
@@ -608,11 +649,24 @@ impl Flow {
         if !self.busy() {
             return Ok(false);
         }
-        if self.ring.names(self.reference()) {
+        if self.pending() {
             // Those entries have to be before it.
             return Err(EAGAIN);
         }
-        self.enqueue(Op::shutdown(how))?;
+        let sides = (how + 1) as u8;
+        {
+            let mut st = self.state.lock();
+            if st.detached {
+                return Ok(false);
+            }
+            if st.shut & sides == sides {
+                return Ok(true);
+            }
+            st.shut |= sides;
+        }
+        self.enqueue(Op::shutdown(how)).inspect_err(|_| {
+            self.state.lock().shut = 0;
+        })?;
         Ok(true)
     }
 }

@@ -97,6 +97,12 @@ pub(crate) enum Verdict {
     Die(i64),
 }
 
+/// Whether the current task has a seccomp filter at all.
+pub(crate) fn filtered() -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_filtered() }
+}
+
 /// Asks the seccomp filter of the current task.
 pub(crate) fn seccomp(nr: u32, args: &[u64; 6]) -> Verdict {
     let mut result = 0;
@@ -106,6 +112,12 @@ pub(crate) fn seccomp(nr: u32, args: &[u64; 6]) -> Verdict {
         1 => Verdict::Refused(result as i64),
         _ => Verdict::Die(result as i64),
     }
+}
+
+/// Kills the process, because its filter wants its thread to end and this is no place to exit.
+pub(crate) fn die() {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_die() };
 }
 
 /// Runs a system call that the policy table allows for the current task.

@@ -16,18 +16,19 @@ mod nr {
     pub(super) const WRITEV: u16 = 20;
     pub(super) const SENDFILE: u16 = 40;
     pub(super) const SENDTO: u16 = 44;
+    pub(super) const SENDMSG: u16 = 46;
     pub(super) const SHUTDOWN: u16 = 48;
     pub(super) const SETSOCKOPT: u16 = 54;
 }
 
-const MAX_SEGS: usize = bindings::SAIO_FLOW_MAX_IOV as usize;
+pub(crate) const MAX_SEGS: usize = bindings::SAIO_FLOW_MAX_IOV as usize;
 const MAX_OPTLEN: usize = 16;
 /// As `MAX_RW_COUNT`.
 const MAX_LEN: u64 = (i32::MAX as u64) & !(kernel::page::PAGE_SIZE as u64 - 1);
 
 const MSG_DONTWAIT: u64 = 0x40;
 const MSG_NOSIGNAL: u64 = 0x4000;
-const MSG_MORE: u64 = 0x8000;
+pub(crate) const MSG_MORE: u64 = 0x8000;
 
 const SOL_SOCKET: u64 = 1;
 const SOL_TCP: u64 = 6;
@@ -47,16 +48,42 @@ const OPTIONS: &[(u64, u64)] = &[
 
 /// A piece of the arena.
 #[derive(Clone, Copy, Default)]
-struct Seg {
-    offset: u32,
-    len: u32,
+pub(crate) struct Seg {
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
 }
 
-enum Kind {
-    /// Bytes of the arena.
-    Data { segs: [Seg; MAX_SEGS], more: bool },
-    /// Bytes of a file.
-    File { file: File, pos: i64 },
+/// Pieces of the arena: mostly one, and moved around with the operation, so the rest is elsewhere.
+pub(crate) enum Segs {
+    /// One, perhaps empty.
+    One(Seg),
+    /// Up to `MAX_SEGS`, the others empty.
+    Many(KBox<[Seg; MAX_SEGS]>),
+}
+
+impl Segs {
+    pub(crate) fn as_slice(&self) -> &[Seg] {
+        match self {
+            Self::One(seg) => core::slice::from_ref(seg),
+            Self::Many(segs) => &**segs,
+        }
+    }
+}
+
+/// A part of a regular file.
+pub(crate) struct Part {
+    pub(crate) file: File,
+    pub(crate) pos: i64,
+    pub(crate) len: u64,
+}
+
+pub(crate) enum Kind {
+    /// Bytes of the arena, and those of a file behind them.
+    Data {
+        segs: Segs,
+        more: bool,
+        part: Option<Part>,
+    },
     /// A socket option.
     SetOpt {
         level: i32,
@@ -66,6 +93,15 @@ enum Kind {
     },
     /// The end of the write side.
     Shutdown { how: i32 },
+}
+
+/// What is to be told of an entry when it is done.
+#[derive(Clone, Copy)]
+pub(crate) struct Completion {
+    user_data: u64,
+    /// Whether a slot is reserved, to be filled whatever the result (`Some(false)`), or only by a
+    /// failure (`Some(true)`).
+    reserved: Option<bool>,
 }
 
 /// How running an operation ended.
@@ -80,21 +116,19 @@ pub(crate) enum Outcome {
     Failed(Error),
 }
 
-/// An operation on a flow.
+/// An operation on a flow: an entry, or two that are sent as one.
 ///
 /// # Invariants
 ///
 /// `done <= total`; all segments lie in the arena of the ring that the operation came from, and
-/// together hold `total` bytes.
+/// with the part of a file, if there is one, hold `total` bytes.
 pub(crate) struct Op {
-    kind: Kind,
-    total: u64,
-    done: u64,
-    /// Of the completion.
-    pub(crate) user_data: u64,
-    /// Whether a completion slot is reserved, to be filled whatever the result (`Some(false)`),
-    /// or only by a failure (`Some(true)`).
-    pub(crate) completion: Option<bool>,
+    pub(crate) kind: Kind,
+    pub(crate) total: u64,
+    pub(crate) done: u64,
+    completion: Completion,
+    /// Of the entry that the part of the file came from, if the bytes before it have their own.
+    second: Option<Completion>,
     /// Whose operation it is, if another task has to run it.
     pub(crate) cred: Option<Cred>,
 }
@@ -104,7 +138,7 @@ pub(crate) fn filter_args(nr: u16, args: &[u64; 6], mem: &Mem) -> [u64; 6] {
     let mut seen = *args;
     seen[0] &= u64::from(u32::MAX);
     match nr {
-        nr::WRITE | nr::WRITEV | nr::SENDTO => seen[1] = mem.arena_uaddr(args[1]),
+        nr::WRITE | nr::WRITEV | nr::SENDTO | nr::SENDMSG => seen[1] = mem.arena_uaddr(args[1]),
         nr::SETSOCKOPT => seen[3] = mem.arena_uaddr(args[3]),
         _ => {}
     }
@@ -113,7 +147,10 @@ pub(crate) fn filter_args(nr: u16, args: &[u64; 6], mem: &Mem) -> [u64; 6] {
 
 /// Whether an entry promises bytes, so that its failure is the connection's.
 pub(crate) fn promises(nr: u16) -> bool {
-    matches!(nr, nr::WRITE | nr::WRITEV | nr::SENDTO | nr::SENDFILE)
+    matches!(
+        nr,
+        nr::WRITE | nr::WRITEV | nr::SENDTO | nr::SENDMSG | nr::SENDFILE
+    )
 }
 
 impl Op {
@@ -125,23 +162,28 @@ impl Op {
         let kind = match nr {
             nr::WRITE => Self::data(args[1], args[2], false, mem, &mut total)?,
             nr::SENDTO => {
-                if args[3] & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) != 0 {
-                    return Err(errno::eopnotsupp());
-                }
+                check_flags(args[3])?;
                 if args[4] | args[5] != 0 {
                     return Err(errno::eisconn());
                 }
                 Self::data(args[1], args[2], args[3] & MSG_MORE != 0, mem, &mut total)?
             }
-            nr::WRITEV => Self::vector(args[1], args[2], mem, &mut total)?,
+            nr::WRITEV => Self::vector(args[1], args[2], false, mem, &mut total)?,
+            nr::SENDMSG => Self::message(args[1], args[2], mem, &mut total)?,
             nr::SENDFILE => {
                 if args[3] > MAX_LEN {
                     return Err(EINVAL);
                 }
                 total = args[3];
-                Kind::File {
+                let part = Part {
                     file: File::get(args[1] as u32, args[2] as i64, total as usize)?,
                     pos: args[2] as i64,
+                    len: total,
+                };
+                Kind::Data {
+                    segs: Segs::One(Seg::default()),
+                    more: false,
+                    part: Some(part),
                 }
             }
             nr::SETSOCKOPT => {
@@ -165,8 +207,11 @@ impl Op {
             kind,
             total,
             done: 0,
-            user_data,
-            completion: None,
+            completion: Completion {
+                user_data,
+                reserved: None,
+            },
+            second: None,
             cred: None,
         })
     }
@@ -177,27 +222,32 @@ impl Op {
             kind: Kind::Shutdown { how },
             total: 0,
             done: 0,
-            user_data: 0,
-            completion: None,
+            completion: Completion {
+                user_data: 0,
+                reserved: None,
+            },
+            second: None,
             cred: Some(Cred::current()),
         }
     }
 
     fn data(offset: u64, len: u64, more: bool, mem: &Mem, total: &mut u64) -> Result<Kind> {
-        let mut segs = [Seg::default(); MAX_SEGS];
         mem.arena(offset, len)?;
-        segs[0] = Seg {
-            offset: offset as u32,
-            len: len as u32,
-        };
         *total = len;
-        Ok(Kind::Data { segs, more })
+        Ok(Kind::Data {
+            segs: Segs::One(Seg {
+                offset: offset as u32,
+                len: len as u32,
+            }),
+            more,
+            part: None,
+        })
     }
 
-    fn vector(offset: u64, count: u64, mem: &Mem, total: &mut u64) -> Result<Kind> {
+    fn vector(offset: u64, count: u64, more: bool, mem: &Mem, total: &mut u64) -> Result<Kind> {
         const IOVEC: u64 = size_of::<bindings::iovec>() as u64;
 
-        let mut segs = [Seg::default(); MAX_SEGS];
+        let mut segs = KBox::new([Seg::default(); MAX_SEGS], GFP_KERNEL_ACCOUNT)?;
         if count > MAX_SEGS as u64 {
             return Err(EINVAL);
         }
@@ -205,9 +255,7 @@ impl Op {
         for (i, seg) in segs.iter_mut().enumerate().take(count as usize) {
             let raw: [u8; IOVEC as usize] =
                 mem.arena_copy(offset + i as u64 * IOVEC, IOVEC as usize)?;
-            let (base, len) = raw.split_at(8);
-            let word = |b: &[u8]| b.iter().rev().fold(0, |w, x| w << 8 | u64::from(*x));
-            let (base, len) = (word(base), word(len));
+            let (base, len) = (word(&raw, 0), word(&raw, 1));
             mem.arena(base, len)?;
             *seg = Seg {
                 offset: base as u32,
@@ -215,12 +263,79 @@ impl Op {
             };
             *total += len;
         }
-        Ok(Kind::Data { segs, more: false })
+        Ok(Kind::Data {
+            segs: Segs::Many(segs),
+            more,
+            part: None,
+        })
+    }
+
+    /// A message: no address, since there is a connection, and no control data yet.
+    fn message(offset: u64, flags: u64, mem: &Mem, total: &mut u64) -> Result<Kind> {
+        const MSGHDR: usize = size_of::<bindings::user_msghdr>();
+
+        check_flags(flags)?;
+        let raw: [u8; MSGHDR] = mem.arena_copy(offset, MSGHDR)?;
+        let [name, namelen, iov, iovlen, control, controllen] =
+            [0, 1, 2, 3, 4, 5].map(|i| word(&raw, i));
+        if name | namelen as u32 as u64 != 0 {
+            return Err(errno::eisconn());
+        }
+        if control | controllen != 0 {
+            return Err(errno::eopnotsupp());
+        }
+        Self::vector(iov, iovlen, flags & MSG_MORE != 0, mem, total)
+    }
+
+    /// Gives the operation the completion that was reserved for it.
+    pub(crate) fn reserved(&mut self, only_failure: bool) {
+        self.completion.reserved = Some(only_failure);
+    }
+
+    /// Whether [`Self::append`] can take this entry of the same flow.
+    pub(crate) fn takes(&self, nr: u16, args: &[u64; 6]) -> bool {
+        nr == nr::SENDFILE && args[3] != 0 && matches!(self.kind, Kind::Data { part: None, .. })
+    }
+
+    /// Makes the file that `op` sends a part of this operation, if [`Self::takes`] it.
+    pub(crate) fn append(&mut self, op: Self) -> bool {
+        let (Kind::Data { part, .. }, Kind::Data { part: new, .. }) = (&mut self.kind, op.kind)
+        else {
+            return false;
+        };
+        // INVARIANT: The part is as long as the total grows.
+        *part = new;
+        self.total += op.total;
+        self.second = Some(op.completion);
+        true
+    }
+
+    /// Reports the result of the operation, or of each of its two entries, to `post`.
+    pub(crate) fn complete(self, result: i64, post: impl Fn(u64, i64, bool)) {
+        let mut result = result;
+        if let (
+            Some(second),
+            Kind::Data {
+                part: Some(part), ..
+            },
+        ) = (self.second, &self.kind)
+        {
+            if let Some(only_failure) = second.reserved {
+                let result = if result < 0 { result } else { part.len as i64 };
+                post(second.user_data, result, only_failure);
+            }
+            if result >= 0 {
+                result -= part.len as i64;
+            }
+        }
+        if let Some(only_failure) = self.completion.reserved {
+            post(self.completion.user_data, result, only_failure);
+        }
     }
 
     /// Whether the operation carries bytes.
     pub(crate) fn is_data(&self) -> bool {
-        matches!(self.kind, Kind::Data { .. } | Kind::File { .. })
+        matches!(self.kind, Kind::Data { .. })
     }
 
     /// Bytes that have not left yet.
@@ -228,115 +343,24 @@ impl Op {
         self.total - self.done
     }
 
-    /// Bytes that have left.
-    pub(crate) fn done(&self) -> u64 {
-        self.done
-    }
-
-    /// Runs the operation as far as the socket lets it, for the current task.
-    ///
-    /// With `more`, further bytes follow at once.
-    ///
-    /// # Safety
-    ///
-    /// `ss` must belong to an attached flow whose socket is not being released, and whose
-    /// operations nobody else runs; `mem` must be that of the ring the operation came from.
-    pub(crate) unsafe fn run(
-        &mut self,
-        ss: *mut bindings::saio_sock,
-        mem: &Mem,
-        follows: bool,
-    ) -> Outcome {
-        let (total, done) = (self.total, &mut self.done);
-        match &mut self.kind {
-            Kind::Data { segs, more } => {
-                let flags = if *more || follows { MSG_MORE as i32 } else { 0 };
-                loop {
-                    let mut vecs = [const {
-                        bindings::kvec {
-                            iov_base: core::ptr::null_mut(),
-                            iov_len: 0,
-                        }
-                    }; MAX_SEGS];
-                    let mut skip = *done;
-                    let mut n = 0;
-                    for seg in segs.iter() {
-                        let len = u64::from(seg.len);
-                        if skip >= len {
-                            skip -= len;
-                            continue;
-                        }
-                        let Ok(base) = mem.arena(u64::from(seg.offset) + skip, len - skip) else {
-                            return Outcome::Failed(EFAULT);
-                        };
-                        vecs[n].iov_base = base.cast();
-                        vecs[n].iov_len = (len - skip) as usize;
-                        n += 1;
-                        skip = 0;
-                    }
-                    let left = (total - *done) as usize;
-                    // SAFETY: The caller vouches for `ss`; `vecs` holds `n` pieces of the arena
-                    // with `left` bytes in all.
-                    let sent =
-                        unsafe { bindings::saio_sock_send(ss, vecs.as_mut_ptr(), n, left, flags) };
-                    if let Some(outcome) = account(sent, total, done) {
-                        return outcome;
-                    }
-                }
-            }
-            Kind::File { file, pos } => {
-                let (file, pos) = (file.as_ptr(), *pos);
-                if total == 0 {
-                    return Outcome::Done(0);
-                }
-                loop {
-                    let left = (total - *done) as usize;
-                    // SAFETY: The caller vouches for `ss`, and the file is pinned.
-                    let sent = unsafe {
-                        bindings::saio_sock_sendfile(ss, file, pos + *done as i64, left, follows)
-                    };
-                    if sent == 0 {
-                        // The file has shrunk: the bytes promised do not exist.
-                        return Outcome::Failed(EIO);
-                    }
-                    if let Some(outcome) = account(sent, total, done) {
-                        return outcome;
-                    }
-                }
-            }
-            Kind::SetOpt {
-                level,
-                name,
-                value,
-                len,
-            } => {
-                // SAFETY: The caller vouches for `ss`; `len` was checked against `value`.
-                let ret = unsafe {
-                    bindings::saio_sock_setopt(ss, *level, *name, value.as_mut_ptr().cast(), *len)
-                };
-                Outcome::Done(ret.into())
-            }
-            Kind::Shutdown { how } => {
-                // SAFETY: The caller vouches for `ss`.
-                Outcome::Done(unsafe { bindings::saio_sock_shut(ss, *how) }.into())
-            }
+    /// Bytes of the arena that the operation keeps.
+    pub(crate) fn held(&self) -> u64 {
+        match &self.kind {
+            Kind::Data { part, .. } => self.total - part.as_ref().map_or(0, |part| part.len),
+            _ => 0,
         }
     }
 }
 
-/// Takes what a send has returned into account; `None` if there is more to send.
-fn account(sent: isize, total: u64, done: &mut u64) -> Option<Outcome> {
-    if sent >= 0 {
-        // INVARIANT: A send takes no more than it was given.
-        *done = (*done + sent as u64).min(total);
-        return (*done == total).then_some(Outcome::Done(total as i64));
+/// The word `i` of a structure in its bytes.
+fn word(raw: &[u8], i: usize) -> u64 {
+    let bytes = raw.iter().skip(i * 8).take(8).rev();
+    bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+fn check_flags(flags: u64) -> Result {
+    if flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) != 0 {
+        return Err(errno::eopnotsupp());
     }
-    let err = Error::from_errno(sent as i32);
-    Some(if err == EAGAIN {
-        Outcome::Again
-    } else if err == EINTR || err == ERESTARTSYS {
-        Outcome::Interrupted
-    } else {
-        Outcome::Failed(err)
-    })
+    Ok(())
 }

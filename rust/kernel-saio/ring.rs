@@ -15,7 +15,7 @@ use crate::{
 use core::{
     cell::{Cell, UnsafeCell},
     ops::{Deref, DerefMut},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{fence, AtomicBool, AtomicU32, Ordering},
 };
 use kernel::{
     bindings, new_condvar, new_spinlock,
@@ -47,7 +47,7 @@ struct Slot {
 }
 
 struct Flows {
-    slots: KVec<Slot>,
+    slots: KVVec<Slot>,
     /// Where to look for a free slot first.
     hint: usize,
 }
@@ -56,7 +56,8 @@ struct Flows {
 ///
 /// # Invariants
 ///
-/// `sq` is accessed by the task `owner` only, and not while `dispatching`.
+/// `sq` is accessed by the task `owner` only, through the one [`SqGuard`] that exists while
+/// `dispatching` is set.
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Ring {
@@ -67,6 +68,10 @@ pub(crate) struct Ring {
     dead: AtomicBool,
     /// Somebody was told to wait until published entries are dispatched.
     attention: AtomicBool,
+    /// How far the submission queue was dispatched; the shared word is only for show.
+    head: AtomicU32,
+    /// How many of the deferred entries act on flows.
+    pub(crate) deferred_flows: AtomicU32,
     sq: UnsafeCell<Sq>,
     dispatching: Cell<bool>,
     #[pin]
@@ -112,7 +117,7 @@ impl Ring {
     /// Makes a ring that belongs to the current task.
     pub(crate) fn new(layout: Layout) -> Result<Arc<Self>> {
         let mem = Mem::new(layout)?;
-        let mut slots = KVec::with_capacity(layout.flows as usize, GFP_KERNEL_ACCOUNT)?;
+        let mut slots = KVVec::with_capacity(layout.flows as usize, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..layout.flows {
             slots.push(
                 Slot {
@@ -129,6 +134,8 @@ impl Ring {
                 owner: glue::current(),
                 dead: AtomicBool::new(false),
                 attention: AtomicBool::new(false),
+                head: AtomicU32::new(0),
+                deferred_flows: AtomicU32::new(0),
                 sq: UnsafeCell::new(Sq {
                     consumer: Consumer::new(layout.sq_entries),
                     chain: Chain::new(),
@@ -163,9 +170,10 @@ impl Ring {
         Ok(())
     }
 
-    /// The submission queue, unless the current task is not the owner or is dispatching already.
+    /// The submission queue, unless the ring is dead, or the current task is not the owner or is
+    /// dispatching already.
     pub(crate) fn sq(&self) -> Option<SqGuard<'_>> {
-        if self.owner != glue::current() || self.dispatching.replace(true) {
+        if self.is_dead() || self.owner != glue::current() || self.dispatching.replace(true) {
             return None;
         }
         // INVARIANT: `dispatching` is set until the guard is dropped.
@@ -177,21 +185,23 @@ impl Ring {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Sets a completion aside.
-    pub(crate) fn reserve(&self) -> bool {
-        self.cq.lock().poster.reserve(self.mem.cq_head())
+    /// Sets up to `n` completions aside.
+    pub(crate) fn reserve(&self, n: u32) -> u32 {
+        self.cq.lock().poster.reserve(n, self.mem.cq_head())
     }
 
-    /// Gives a completion that was set aside back.
-    pub(crate) fn cancel(&self) {
-        self.cq.lock().poster.cancel();
+    /// Gives `n` completions that were set aside back.
+    pub(crate) fn cancel(&self, n: u32) {
+        if n != 0 {
+            self.cq.lock().poster.cancel(n);
+        }
     }
 
     /// Posts a completion that was set aside, or none if only a failure was to be posted.
     pub(crate) fn post(&self, user_data: u64, result: i64, only_failure: bool) {
         let mut cq = self.cq.lock();
         if only_failure && result >= 0 {
-            cq.poster.cancel();
+            cq.poster.cancel(1);
         } else {
             self.mem.set_cqe(cq.poster.slot(), user_data, result);
             cq.poster.post(self.mem.cq_tail());
@@ -249,12 +259,16 @@ impl Ring {
             (index as u16, flows.slots.as_slice()[index].generation)
         };
 
-        // Only the owner adds flows, so the slot is still free afterwards.
         let flow = Flow::attach(ring.into(), fd, index, generation)?;
-        flow.show();
         let reference = flow.reference();
         let mut flows = ring.flows.lock();
         let slot = &mut flows.slots.as_mut_slice()[usize::from(index)];
+        // Only the owner adds flows, but another thread may have closed this one already.
+        if slot.generation != generation {
+            drop(flows);
+            return Err(EBADF);
+        }
+        flow.show();
         slot.flow = Some(flow);
         slot.given_up = false;
         Ok(reference)
@@ -303,33 +317,47 @@ impl Ring {
         drop(flow);
     }
 
-    /// Whether entries that are published and not dispatched name the flow. Whoever was told to
-    /// wait for them is let go by [`Self::settle`].
-    pub(crate) fn names(&self, reference: u32) -> bool {
-        if self.is_dead() {
-            return false;
-        }
-        // The owner may write what it likes to these words, which it cannot hurt but itself with.
-        let head = self.mem.sq_head().load(Ordering::Acquire);
-        let tail = self.mem.sq_tail().load(Ordering::Acquire);
-        let published = tail.wrapping_sub(head).min(self.mem.layout.sq_entries);
-        let named = (0..published).any(|i| {
-            let sqe = self.mem.sqe(head.wrapping_add(i));
-            names(&sqe, reference)
-        });
-        if named {
-            self.attention.store(true, Ordering::SeqCst);
-        }
-        named
+    /// Takes the entry that was copied off the queue.
+    pub(crate) fn advance(&self, sq: &mut Sq) {
+        sq.consumer.advance(self.mem.sq_head());
+        self.head.store(sq.consumer.head(), Ordering::Release);
     }
 
-    /// After a dispatch: looks after the flows about which somebody was told to wait.
-    pub(crate) fn settle(&self) {
-        if !self.attention.load(Ordering::Relaxed) || !self.attention.swap(false, Ordering::SeqCst)
-        {
-            return;
+    /// Whether the current task is the owner and runs a batch.
+    pub(crate) fn dispatching_here(&self) -> bool {
+        self.owner == glue::current() && self.dispatching.get()
+    }
+
+    /// Whether entries that are published and not dispatched name the flow. Whoever is told to
+    /// wait for them is let go by [`Self::settle`].
+    pub(crate) fn names(&self, reference: u32) -> bool {
+        if self.is_dead() || !self.named(reference) {
+            return false;
         }
-        self.each_flow(Flow::settle);
+        // Either the owner sees the wish when it has dispatched them, or we see that it has: the
+        // barriers pair with the one in `settle`.
+        self.attention.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.named(reference)
+    }
+
+    fn named(&self, reference: u32) -> bool {
+        if self.deferred_flows.load(Ordering::Relaxed) != 0 {
+            return true;
+        }
+        let head = self.head.load(Ordering::Acquire);
+        let tail = self.mem.sq_tail().load(Ordering::Acquire);
+        let published = tail.wrapping_sub(head).min(self.mem.layout.sq_entries);
+        (0..published).any(|i| names(&self.mem.sqe(head.wrapping_add(i)), reference))
+    }
+
+    /// Looks after the flows about which somebody was told to wait for a dispatch.
+    pub(crate) fn settle(&self) {
+        fence(Ordering::SeqCst);
+        if self.attention.load(Ordering::Relaxed) {
+            self.attention.store(false, Ordering::SeqCst);
+            self.each_flow(Flow::settle);
+        }
     }
 
     /// Calls `f` for every flow, without a lock held.

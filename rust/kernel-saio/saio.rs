@@ -10,6 +10,7 @@
 //! | [`enter`] | dispatch of entries |
 //! | [`flow`] | flows: order, parking, failure, what outlives their holder |
 //! | [`op`] | what can be done on a flow |
+//! | [`send`] | doing it |
 //! | [`mem`] | shared memory |
 //! | [`glue`] | wrappers around C |
 //! | [`logic`] | everything that needs no kernel; tested on the host |
@@ -25,9 +26,10 @@ mod logic;
 mod mem;
 mod op;
 mod ring;
+mod send;
 
 use core::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ffi::{c_long, c_void},
     ptr,
 };
@@ -61,7 +63,11 @@ const _: () = {
 ///
 /// Hooks look at it while an entry makes another ring, so it is changed through a shared reference.
 #[derive(Default)]
-struct TaskRings([RefCell<Option<Arc<Ring>>>; MAX_RINGS]);
+struct TaskRings {
+    slots: [RefCell<Option<Arc<Ring>>>; MAX_RINGS],
+    /// How many slots were ever used.
+    used: Cell<usize>,
+}
 
 impl TaskRings {
     /// Those of the current task, if it has any.
@@ -71,12 +77,11 @@ impl TaskRings {
         unsafe { bindings::saio_current_rings().cast::<Self>().as_ref() }
     }
 
-    /// Calls `f` for every ring.
+    /// Calls `f` for every ring, which must not make rings.
     fn each(&self, f: impl Fn(&Ring)) {
-        for slot in &self.0 {
-            let ring = slot.borrow().clone();
-            if let Some(ring) = ring {
-                f(&ring);
+        for slot in &self.slots[..self.used.get()] {
+            if let Some(ring) = &*slot.borrow() {
+                f(ring);
             }
         }
     }
@@ -100,8 +105,10 @@ fn setup(params: &mut bindings::saio_params) -> Result<Arc<Ring>> {
             TaskRings::current().ok_or(ENOMEM)?
         }
     };
-    let free = rings.0.iter().find(|slot| slot.borrow().is_none());
-    *free.ok_or_else(errno::eusers)?.borrow_mut() = Some(ring.clone());
+    let free = rings.slots.iter().position(|slot| slot.borrow().is_none());
+    let free = free.ok_or_else(errno::eusers)?;
+    *rings.slots[free].borrow_mut() = Some(ring.clone());
+    rings.used.set(rings.used.get().max(free + 1));
     Ok(ring)
 }
 
@@ -125,7 +132,7 @@ extern "C" fn saio_rs_setup_undo(ring: *mut c_void) {
     let Some(rings) = TaskRings::current() else {
         return;
     };
-    for slot in &rings.0 {
+    for slot in &rings.slots {
         let is_it = |r: &Arc<Ring>| ptr::eq(&**r, ring.cast());
         if slot.borrow().as_ref().is_some_and(is_it) {
             drop(slot.take());
@@ -164,17 +171,20 @@ unsafe extern "C" fn saio_rs_enter(
         if min_complete > ring.mem.layout.cq_entries {
             return Err(EINVAL);
         }
-        let taken = ring.submit(to_submit, die)?;
-        if min_complete != 0 && !*die && taken == to_submit {
-            // SAFETY: No requirements.
-            let timeout = (timeout_ns != 0)
-                .then(|| unsafe { bindings::saio_nsecs_to_jiffies(timeout_ns) } as usize);
-            let waited = ring.wait(min_complete, timeout);
-            if taken == 0 {
-                waited?;
-            }
+        let submitted = ring.submit(to_submit);
+        *die = submitted.die;
+        let mut outcome = submitted.stopped;
+        if outcome.is_ok() && min_complete != 0 && !*die {
+            let timeout = (timeout_ns != 0).then(|| {
+                // SAFETY: No requirements.
+                (unsafe { bindings::saio_nsecs_to_jiffies(timeout_ns) }) as usize
+            });
+            outcome = ring.wait(min_complete, timeout);
         }
-        Ok(taken)
+        if submitted.taken == 0 {
+            outcome?;
+        }
+        Ok(submitted.taken)
     })())
 }
 

@@ -11,12 +11,9 @@
  */
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/fsnotify.h>
 #include <linux/init.h>
 #include <linux/net.h>
-#include <linux/sched/xacct.h>
 #include <linux/sockptr.h>
-#include <linux/splice.h>
 #include <linux/tcp.h>
 #include <uapi/linux/tls.h>
 #include <linux/saio.h>
@@ -25,10 +22,8 @@
 #include <net/tcp.h>
 
 static struct workqueue_struct *saio_wq;
-/* A close may linger; it must not hold up what others have to send. */
+/* A close may wait for the socket lock; it must not hold up what others send. */
 static struct workqueue_struct *saio_close_wq;
-
-#define SAIO_WQ_MAX_ACTIVE	16
 
 void saio_sock_get(struct saio_sock *ss)
 {
@@ -82,6 +77,17 @@ static void saio_sock_work(struct work_struct *work)
 static void saio_sock_close_work(struct work_struct *work)
 {
 	struct saio_sock *ss = container_of(work, struct saio_sock, close);
+
+	struct sock *sk = ss->sock->sk;
+
+	/*
+	 * Nobody waits for this close, so it must not linger: peers that do not
+	 * read could hold all workers up. With linger 0 it still resets.
+	 */
+	lock_sock(sk);
+	if (sk->sk_lingertime)
+		sock_reset_flag(sk, SOCK_LINGER);
+	release_sock(sk);
 
 	/* sock_close() comes back to __saio_sock_close() below. */
 	__fput_sync(ss->file);
@@ -172,19 +178,6 @@ int saio_sock_attach(struct saio_sock *ss, unsigned int fd)
 	return 0;
 }
 
-/* The state lock of the flow is held, or it was never used. */
-void saio_sock_detach(struct saio_sock *ss)
-{
-	if (cancel_delayed_work(&ss->work))
-		saio_sock_put(ss);
-	if (test_bit(SAIO_SOCK_ORPHAN_BIT, &ss->state)) {
-		saio_sock_get(ss);
-		queue_work(saio_close_wq, &ss->close);
-	} else {
-		fput(ss->file);
-	}
-}
-
 /* The holder's file is being released, the flow takes the socket over. */
 void saio_sock_adopt(struct saio_sock *ss)
 {
@@ -195,52 +188,6 @@ void saio_sock_adopt(struct saio_sock *ss)
 	write_lock_bh(&sk->sk_callback_lock);
 	WRITE_ONCE(ss->sock->file, ss->file);
 	write_unlock_bh(&sk->sk_callback_lock);
-}
-
-ssize_t saio_sock_send(struct saio_sock *ss, struct kvec *vec, size_t nr,
-		       size_t len, int flags)
-{
-	struct msghdr msg = {
-		.msg_flags = flags | MSG_DONTWAIT | MSG_NOSIGNAL,
-	};
-	ssize_t ret;
-
-	WRITE_ONCE(ss->runner, current);
-	ret = kernel_sendmsg(ss->sock, &msg, vec, nr, len);
-	WRITE_ONCE(ss->runner, NULL);
-	return ret;
-}
-
-/* As do_sendfile() does it, whose checks of the source were made by
- * saio_file_get() but for those that depend on when the entry runs.
- */
-ssize_t saio_sock_sendfile(struct saio_sock *ss, struct file *in, loff_t pos,
-			   size_t len, bool more)
-{
-	loff_t out_pos = 0;
-	ssize_t ret;
-
-	ret = rw_verify_area(READ, in, &pos, len);
-	if (ret < 0)
-		return ret;
-	ret = rw_verify_area(WRITE, ss->file, &out_pos, len);
-	if (ret < 0)
-		return ret;
-
-	WRITE_ONCE(ss->runner, current);
-	ret = do_splice_direct(in, &pos, ss->file, &out_pos, len,
-			       more ? SPLICE_F_MORE : 0);
-	WRITE_ONCE(ss->runner, NULL);
-
-	if (ret > 0) {
-		add_rchar(current, ret);
-		add_wchar(current, ret);
-		fsnotify_access(in);
-		fsnotify_modify(ss->file);
-	}
-	inc_syscr(current);
-	inc_syscw(current);
-	return ret;
 }
 
 int saio_sock_setopt(struct saio_sock *ss, int level, int name, void *val,
@@ -314,14 +261,29 @@ void saio_sock_idle(struct saio_sock *ss, bool edge)
 	rcu_read_unlock();
 }
 
+/* The flow ends; its state lock is held. */
+void saio_sock_detach(struct saio_sock *ss)
+{
+	saio_sock_idle(ss, false);
+	if (cancel_delayed_work(&ss->work))
+		saio_sock_put(ss);
+	if (test_bit(SAIO_SOCK_ORPHAN_BIT, &ss->state)) {
+		saio_sock_get(ss);
+		queue_work(saio_close_wq, &ss->close);
+	} else {
+		fput(ss->file);
+	}
+}
+
 /* Reset the connection; the holder of the socket finds @err (positive) on it. */
 void saio_sock_fail(struct saio_sock *ss, int err)
 {
 	struct sock *sk = ss->sock->sk;
 
-	tcp_abort(sk, err);
+	if (!tcp_abort(sk, err))
+		return;
 
-	/* Our own send may have consumed the error that the holder has to see. */
+	/* Closed already; our own send may have consumed the holder's error. */
 	lock_sock(sk);
 	if (!sk->sk_err) {
 		WRITE_ONCE(sk->sk_err, err);
@@ -329,44 +291,6 @@ void saio_sock_fail(struct saio_sock *ss, int err)
 			sk_error_report(sk);
 	}
 	release_sock(sk);
-}
-
-/**
- * saio_file_get - the source of a sendfile entry
- * @fd: descriptor in the table of the current task
- * @pos: position of its first byte
- * @len: bytes
- * @err: why NULL was returned
- */
-struct file *saio_file_get(unsigned int fd, loff_t pos, size_t len, int *err)
-{
-	struct file *file = fget(fd);
-
-	*err = -EBADF;
-	if (!file)
-		return NULL;
-	if (!(file->f_mode & FMODE_READ))
-		goto out;
-	*err = -EINVAL;
-	if (!S_ISREG(file_inode(file)->i_mode))
-		goto out;
-	*err = -ESPIPE;
-	if (!(file->f_mode & FMODE_PREAD))
-		goto out;
-	*err = -EOVERFLOW;
-	if (pos < 0 || pos + (loff_t)len < pos ||
-	    pos + (loff_t)len > file_inode(file)->i_sb->s_maxbytes)
-		goto out;
-	return file;
-
-out:
-	fput(file);
-	return NULL;
-}
-
-void saio_file_put(struct file *file)
-{
-	fput(file);
 }
 
 /* The hooks */
@@ -393,14 +317,15 @@ static bool saio_sock_turn_away(struct saio_sock *ss)
 	smp_mb__after_atomic();
 	if (saio_rs_flow_busy(ss))
 		return true;
-	clear_bit(SAIO_SOCK_WANTED_BIT, &ss->state);
+	/* Not just clear_bit(): somebody else may have set it meanwhile. */
+	saio_sock_idle(ss, false);
 	return false;
 }
 
 int __saio_sock_sendmsg(struct socket *sock, const struct msghdr *msg)
 {
 	struct saio_sock *ss = saio_sock_lookup(sock);
-	long timeo;
+	long timeo, left;
 	int ret = 0;
 
 	if (!ss)
@@ -411,10 +336,11 @@ int __saio_sock_sendmsg(struct socket *sock, const struct msghdr *msg)
 			ret = -EAGAIN;
 			break;
 		}
-		timeo = wait_event_interruptible_timeout(ss->drained,
+		left = wait_event_interruptible_timeout(ss->drained,
 			!test_bit(SAIO_SOCK_WANTED_BIT, &ss->state), timeo);
-		if (timeo < 0)
+		if (left < 0)
 			ret = sock_intr_errno(timeo);
+		timeo = left;
 	}
 	saio_sock_put(ss);
 	return ret;
@@ -495,9 +421,9 @@ void __saio_filp_flush(struct socket *sock)
 
 static int __init saio_init(void)
 {
-	saio_wq = alloc_workqueue("saio", WQ_UNBOUND, SAIO_WQ_MAX_ACTIVE);
-	saio_close_wq = alloc_workqueue("saio_close", WQ_UNBOUND,
-					SAIO_WQ_MAX_ACTIVE);
+	/* Bounded by the default of the workqueue code for each. */
+	saio_wq = alloc_workqueue("saio", WQ_UNBOUND, 0);
+	saio_close_wq = alloc_workqueue("saio_close", WQ_UNBOUND, 0);
 	if (!saio_wq || !saio_close_wq)
 		panic("saio: no memory for workqueues\n");
 	return 0;

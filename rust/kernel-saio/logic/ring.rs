@@ -104,6 +104,12 @@ impl Consumer {
         self.head & (self.entries - 1)
     }
 
+    /// How many entries were taken in all, modulo 2^32.
+    #[inline]
+    pub fn head(&self) -> u32 {
+        self.head
+    }
+
     /// Gives the copied slot back to the producer.
     #[inline]
     pub fn advance(&mut self, head: &AtomicU32) {
@@ -180,23 +186,22 @@ impl Poster {
         self.reserved
     }
 
-    /// Sets a slot aside for a result; `false` if there is no room.
+    /// Sets slots aside for up to `n` results; returns for how many there is room.
     #[inline]
-    pub fn reserve(&mut self, head: &AtomicU32) -> bool {
-        let known = self.tail.wrapping_sub(self.head);
-        if known + self.reserved >= self.entries
-            && self.unread(head) + self.reserved >= self.entries
-        {
-            return false;
+    pub fn reserve(&mut self, n: u32, head: &AtomicU32) -> u32 {
+        let mut used = self.tail.wrapping_sub(self.head) + self.reserved;
+        if used + n > self.entries {
+            used = self.unread(head) + self.reserved;
         }
-        self.reserved += 1;
-        true
+        let n = n.min(self.entries.saturating_sub(used));
+        self.reserved += n;
+        n
     }
 
-    /// Gives a reserved slot back unused.
+    /// Gives `n` reserved slots back unused.
     #[inline]
-    pub fn cancel(&mut self) {
-        self.reserved -= 1;
+    pub fn cancel(&mut self, n: u32) {
+        self.reserved -= n;
     }
 
     /// The slot to fill with a reserved result.

@@ -10,6 +10,7 @@
 #define _LINUX_SAIO_GLUE_H
 
 #include <linux/refcount.h>
+#include <linux/socket.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
@@ -88,7 +89,10 @@ void saio_sock_free(struct saio_sock *ss);
 ssize_t saio_sock_send(struct saio_sock *ss, struct kvec *vec, size_t nr,
 		       size_t len, int flags);
 ssize_t saio_sock_sendfile(struct saio_sock *ss, struct file *in, loff_t pos,
-			   size_t len, bool more);
+			   size_t len, int flags);
+ssize_t saio_sock_send_pages(struct saio_sock *ss, struct kvec *vec, size_t nr,
+			     size_t bytes, struct file *in, loff_t pos,
+			     size_t len, int flags);
 int saio_sock_setopt(struct saio_sock *ss, int level, int name, void *val,
 		     unsigned int len);
 int saio_sock_shut(struct saio_sock *ss, int how);
@@ -111,7 +115,9 @@ const struct cred *saio_cred_override(const struct cred *cred);
 void saio_cred_revert(const struct cred *old);
 
 long saio_call(unsigned int nr, const u64 *args);
+bool saio_filtered(void);
 int saio_seccomp(unsigned int nr, const u64 *args, long *result);
+void saio_die(void);
 bool saio_interrupted(void);
 struct task_struct *saio_current(void);
 void *saio_current_rings(void);

@@ -71,7 +71,7 @@ fn completions_arrive_whole() {
             move || {
                 let mut poster = Poster::new(ENTRIES);
                 for i in 1..=N {
-                    while !poster.reserve(&s.head) {
+                    while poster.reserve(1, &s.head) == 0 {
                         thread::yield_now();
                     }
                     s.slots[poster.slot() as usize].with_mut(|p| unsafe { *p = i });

@@ -30,7 +30,7 @@ fn refused_and_harmless() {
     let target = flow.target();
     for nr in [
         libc::SYS_read,
-        libc::SYS_sendmsg,
+        libc::SYS_sendmmsg,
         libc::SYS_recvfrom,
         libc::SYS_close,
         libc::SYS_getpid,

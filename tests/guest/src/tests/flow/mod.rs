@@ -21,6 +21,7 @@ pub mod park;
 pub mod park_no_deadlock;
 pub mod park_wait;
 pub mod peer_reset;
+pub mod published;
 pub mod register;
 pub mod register_full;
 pub mod reuse;

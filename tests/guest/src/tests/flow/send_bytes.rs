@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Description: write, sendto, writev and sendfile of random sizes on one flow reach the peer
+//! Description: write, sendto, writev, sendmsg and sendfile of random sizes on one flow reach the peer
 //! complete and in order; each completes with its full length.
 
 use crate::harness::*;
@@ -29,10 +29,11 @@ pub fn run() {
             let bytes = pattern(round * 10 + place as u64, len);
             let start = place * PART;
             flow.ring.fill_arena(start + DATA, &bytes);
-            let entry = match rng.below(4) {
+            let entry = match rng.below(5) {
                 0 => flow.write(start + DATA, len),
                 1 => sqe!(libc::SYS_sendto, flow.target(), start + DATA, len, 0).on_flow(),
                 2 => vectored(&flow, start, len, &mut rng),
+                3 => message(&flow, start, len),
                 _ => {
                     let position = rng.below(content.len() - len);
                     sent.extend_from_slice(&content[position..position + len]);
@@ -72,4 +73,16 @@ fn vectored(flow: &Flow, start: usize, len: usize, rng: &mut Rng) -> Sqe {
     }
     flow.ring.fill_arena(start, &vectors);
     sqe!(libc::SYS_writev, flow.target(), start, pieces).on_flow()
+}
+
+/// A sendmsg of the entry's data in one piece; header and vector stand before the data.
+fn message(flow: &Flow, start: usize, len: usize) -> Sqe {
+    const VECTOR: usize = 64;
+    let header = [0, 0, start + VECTOR, 1, 0, 0, 0].map(|word| word as u64);
+    let vector = [start + DATA, len].map(|word| word as u64);
+    for (at, words) in [(start, &header[..]), (start + VECTOR, &vector[..])] {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        flow.ring.fill_arena(at, &bytes);
+    }
+    sqe!(libc::SYS_sendmsg, flow.target(), start, 0).on_flow()
 }
