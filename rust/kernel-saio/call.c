@@ -25,7 +25,7 @@
  */
 long saio_call(unsigned int nr, const u64 *args)
 {
-	struct pt_regs regs;
+	struct pt_regs regs __uninitialized;
 	long ret;
 
 	if (unlikely(nr >= NR_syscalls))

@@ -121,22 +121,29 @@ impl Batch<'_> {
     ///
     /// `ENOMEM`: nothing has happened.
     fn entry(&mut self, sqe: &Sqe, left: u32) -> Result<u32> {
+        // Most entries stand alone and need no look at a chain.
+        if !self.sq.chain.open() && plain(sqe) {
+            if sqe.flags & flags::FLOW != 0 {
+                return self.flow_entry(sqe, &sqe.args, left);
+            }
+            self.take(left);
+            let result = self.call(sqe.nr, &sqe.args, left == 1);
+            self.post(sqe, result);
+            return Ok(1);
+        }
+
         let mut args = sqe.args;
         let admitted = self.sq.chain.admit(sqe.flags, sqe.ctl, &mut args);
         if sqe.flags & flags::FLOW != 0 && admitted.is_ok() {
             return self.flow_entry(sqe, &args, left);
         }
-
-        if left != 0 {
-            self.ring.advance(&mut self.sq);
-        }
+        self.take(left);
         let result = match admitted {
             Ok(()) => self.call(sqe.nr, &args, left == 1),
             Err(refusal) => {
-                if refusal == Refusal::Invalid
-                    && sqe.flags & flags::FLOW != 0
-                    && op::promises(sqe.nr)
-                {
+                // Of an entry that takes arguments from others it is not known which flow it means.
+                let (own, asked) = (flags::FLOW, flags::FLOW | flags::RESULT_TO_ARG);
+                if refusal == Refusal::Invalid && sqe.flags & asked == own && op::promises(sqe.nr) {
                     if let Some(flow) = self.ring.flow((sqe.args[0] >> 32) as u32) {
                         flow.abort(errno::econnaborted());
                     }
@@ -145,10 +152,16 @@ impl Batch<'_> {
             }
         };
         self.sq.chain.done(sqe.flags, result);
-        if result < 0 || !skips(sqe) {
-            self.post(sqe, result);
-        }
+        self.post(sqe, result);
         Ok(1)
+    }
+
+    /// Takes an entry off the queue, if it is there.
+    #[inline]
+    fn take(&mut self, left: u32) {
+        if left != 0 {
+            self.ring.advance(&mut self.sq);
+        }
     }
 
     /// Runs an ordinary entry.
@@ -177,6 +190,7 @@ impl Batch<'_> {
     }
 
     /// Hands an entry to its flow, with the one behind it if they can be sent as one.
+    #[inline]
     fn flow_entry(&mut self, sqe: &Sqe, args: &[u64; 6], left: u32) -> Result<u32> {
         let mut taken = 1;
         let result = match self.ring.prepare(sqe, args) {
@@ -189,7 +203,7 @@ impl Batch<'_> {
                 op.reserved(skips(sqe));
                 let mut follows = false;
                 if let Some(next) = self.next_data(sqe, left) {
-                    if self.joins(&mut op, &next) {
+                    if self.joins(&flow, &mut op, &next) {
                         taken = 2;
                     } else {
                         follows = true;
@@ -222,12 +236,12 @@ impl Batch<'_> {
     }
 
     /// Makes the file that `next` sends part of `op`, so that one message carries both.
-    fn joins(&mut self, op: &mut Op, next: &Sqe) -> bool {
+    fn joins(&mut self, flow: &Flow, op: &mut Op, next: &Sqe) -> bool {
         if self.budget < 2 || !op.takes(next.nr, &next.args) {
             return false;
         }
-        match self.ring.prepare(next, &next.args) {
-            Ok((_, mut file)) => {
+        match self.ring.check(flow, next, &next.args) {
+            Ok(mut file) => {
                 file.reserved(skips(next));
                 op.append(file)
             }
@@ -239,10 +253,14 @@ impl Batch<'_> {
         }
     }
 
-    /// Posts the completion of an entry.
+    /// Posts the completion of an entry, if it is to have one.
+    #[inline]
     fn post(&mut self, sqe: &Sqe, result: i64) {
+        if result >= 0 && skips(sqe) {
+            return;
+        }
         self.budget -= 1;
-        self.ring.post(sqe.user_data, result, false);
+        self.ring.post([Some((sqe.user_data, result, false)), None]);
     }
 }
 
@@ -278,14 +296,22 @@ impl Ring {
         }
     }
 
-    /// Finds the flow of an entry, asks the filter, checks the entry and pins what it names. A
-    /// refusal of promised bytes is the end of the connection.
+    /// Finds the flow of an entry, and does what [`Self::check`] does.
+    #[inline]
     fn prepare(
         &self,
         sqe: &Sqe,
         args: &[u64; 6],
     ) -> core::result::Result<(ARef<Flow>, Op), Refused> {
         let flow = self.flow((args[0] >> 32) as u32).ok_or(EBADF)?;
+        let op = self.check(&flow, sqe, args)?;
+        Ok((flow, op))
+    }
+
+    /// Asks the filter about an entry of `flow`, checks the entry and pins what it names. A
+    /// refusal of promised bytes is the end of the connection.
+    #[inline]
+    fn check(&self, flow: &Flow, sqe: &Sqe, args: &[u64; 6]) -> core::result::Result<Op, Refused> {
         if flow.failed() {
             return Err(errno::ecanceled().into());
         }
@@ -299,15 +325,10 @@ impl Ring {
             Verdict::Refused(result) => Err(Refused { result, die: false }),
             Verdict::Die(result) => Err(Refused { result, die: true }),
         };
-        match checked {
-            Ok(op) => Ok((flow, op)),
-            Err(refused) => {
-                if op::promises(sqe.nr) {
-                    flow.abort(errno::econnaborted());
-                }
-                Err(refused)
-            }
+        if checked.is_err() && op::promises(sqe.nr) {
+            flow.abort(errno::econnaborted());
         }
+        checked
     }
 
     /// Takes what is published without running it, because the current task, the owner, is about
@@ -344,7 +365,7 @@ impl Ring {
                         }
                     }
                     Err(refused) => {
-                        self.post(sqe.user_data, refused.result, false);
+                        self.post([Some((sqe.user_data, refused.result, false)), None]);
                         if refused.die {
                             glue::die();
                         }
@@ -398,7 +419,7 @@ fn skips(sqe: &Sqe) -> bool {
     sqe.flags & flags::SKIP_SUCCESS != 0
 }
 
-/// Whether an entry of a flow has nothing to do with those before and behind it.
+/// Whether an entry has nothing to do with those before and behind it.
 fn plain(sqe: &Sqe) -> bool {
     sqe.flags & !(flags::FLOW | flags::SKIP_SUCCESS) == 0 && sqe.ctl == 0
 }

@@ -259,6 +259,7 @@ impl Flow {
     ///
     /// Returns what can be said of the result: of an operation that waits for the socket, that
     /// it will be done. `ENOMEM`: the flow is as it was, and the operation lost.
+    #[inline]
     pub(crate) fn submit(&self, mut op: Op, follows: bool) -> Result<i64> {
         let total = op.left() as i64;
         let mut st = self.state.lock();
@@ -422,8 +423,11 @@ impl Flow {
         st.phase = Phase::Idle;
         st.bytes = 0;
         let edge = self.clear_full(&mut st);
-        // SAFETY: The flow is attached; under its state lock it stays so.
-        unsafe { bindings::saio_sock_idle(self.ss.get(), edge) };
+        // Who is turned away from now on looks once more and finds the flow idle.
+        if edge || self.is_marked(bindings::saio_sock_bit_SAIO_SOCK_WANTED_BIT) {
+            // SAFETY: The flow is attached; under its state lock it stays so.
+            unsafe { bindings::saio_sock_idle(self.ss.get(), edge) };
+        }
         if st.leaving {
             self.part(st);
         }
@@ -509,15 +513,19 @@ impl Flow {
         self.fail(None, err);
     }
 
+    #[inline]
     fn complete(&self, op: Op, result: i64) {
-        op.complete(result, |user_data, result, only_failure| {
-            self.ring.post(user_data, result, only_failure);
-        });
+        op.complete(result, &self.ring);
     }
 
     fn mark(&self, bit: bindings::saio_sock_bit, on: bool) {
         // SAFETY: `ss` is alive.
         unsafe { bindings::saio_sock_set(self.ss.get(), bit as u32, on) };
+    }
+
+    fn is_marked(&self, bit: bindings::saio_sock_bit) -> bool {
+        // SAFETY: `ss` is alive, and the word is only changed by atomic operations.
+        unsafe { (&raw const (*self.ss.get()).state).read_volatile() & 1 << bit != 0 }
     }
 
     fn kick(&self, delay: usize) {

@@ -6,6 +6,7 @@ use crate::{
     errno,
     glue::{Cred, File},
     mem::Mem,
+    ring::Ring,
 };
 use core::mem::size_of;
 use kernel::{bindings, prelude::*};
@@ -157,6 +158,7 @@ impl Op {
     /// Checks the entry of a flow and pins what it names.
     ///
     /// `EOPNOTSUPP` for a call that flows do not have, otherwise what the call would say.
+    #[inline]
     pub(crate) fn new(nr: u16, args: &[u64; 6], user_data: u64, mem: &Mem) -> Result<Self> {
         let mut total = 0;
         let kind = match nr {
@@ -298,6 +300,7 @@ impl Op {
     }
 
     /// Makes the file that `op` sends a part of this operation, if [`Self::takes`] it.
+    #[inline]
     pub(crate) fn append(&mut self, op: Self) -> bool {
         let (Kind::Data { part, .. }, Kind::Data { part: new, .. }) = (&mut self.kind, op.kind)
         else {
@@ -310,27 +313,26 @@ impl Op {
         true
     }
 
-    /// Reports the result of the operation, or of each of its two entries, to `post`.
-    pub(crate) fn complete(self, result: i64, post: impl Fn(u64, i64, bool)) {
+    /// Reports the result of the operation, or of each of its two entries, to the ring.
+    #[inline]
+    pub(crate) fn complete(self, result: i64, ring: &Ring) {
+        let (mut first, mut second) = (None, None);
         let mut result = result;
         if let (
-            Some(second),
+            Some(entry),
             Kind::Data {
                 part: Some(part), ..
             },
         ) = (self.second, &self.kind)
         {
-            if let Some(only_failure) = second.reserved {
-                let result = if result < 0 { result } else { part.len as i64 };
-                post(second.user_data, result, only_failure);
-            }
-            if result >= 0 {
-                result -= part.len as i64;
-            }
+            let own = if result < 0 { result } else { part.len as i64 };
+            second = entry.reserved.map(|skip| (entry.user_data, own, skip));
+            result -= if result < 0 { 0 } else { own };
         }
-        if let Some(only_failure) = self.completion.reserved {
-            post(self.completion.user_data, result, only_failure);
+        if let Some(skip) = self.completion.reserved {
+            first = Some((self.completion.user_data, result, skip));
         }
+        ring.post([first, second]);
     }
 
     /// Whether the operation carries bytes.

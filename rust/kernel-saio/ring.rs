@@ -197,14 +197,18 @@ impl Ring {
         }
     }
 
-    /// Posts a completion that was set aside, or none if only a failure was to be posted.
-    pub(crate) fn post(&self, user_data: u64, result: i64, only_failure: bool) {
+    /// Posts completions that were set aside: user data, result, and whether only a failure is to
+    /// be posted.
+    #[inline]
+    pub(crate) fn post(&self, completions: [Option<(u64, i64, bool)>; 2]) {
         let mut cq = self.cq.lock();
-        if only_failure && result >= 0 {
-            cq.poster.cancel(1);
-        } else {
-            self.mem.set_cqe(cq.poster.slot(), user_data, result);
-            cq.poster.post(self.mem.cq_tail());
+        for (user_data, result, only_failure) in completions.into_iter().flatten() {
+            if only_failure && result >= 0 {
+                cq.poster.cancel(1);
+            } else {
+                self.mem.set_cqe(cq.poster.slot(), user_data, result);
+                cq.poster.post(self.mem.cq_tail());
+            }
         }
         if cq.waiting {
             self.posted.notify_all();

@@ -17,8 +17,9 @@ use crate::{fds, say, tls};
 
 /// Entries of a ring; leaves room beyond [`MAX_BATCH`] for corks and the wait.
 pub const SQ_ENTRIES: u32 = 256;
-/// Completions of a ring: parked entries must not stop new ones.
-pub const CQ_ENTRIES: u32 = 2048;
+/// Completions of a ring: parked entries must not stop new ones. The arena has room for a quarter
+/// as many, and few of them come with more than a file and an option.
+pub const CQ_ENTRIES: u32 = 4096;
 /// Flows of a ring.
 pub const MAX_FLOWS: usize = 1024;
 /// Corks held back at a time.
@@ -76,7 +77,7 @@ pub struct Engine {
     pub batch: u32,
     /// Entries published and not known to have been taken.
     pub queued: u32,
-    /// Flow entries whose completion has not been seen.
+    /// Entries with bytes of the arena whose completion has not been seen.
     pub outstanding: u32,
     /// When the oldest entry was queued.
     pub born: u64,
@@ -286,7 +287,6 @@ impl Engine {
                     self.arena.free(chunk);
                     self.outstanding = self.outstanding.saturating_sub(1);
                 }
-                Tag::Flow => self.outstanding = self.outstanding.saturating_sub(1),
                 Tag::Close(fd) if refused(done.res) => {
                     sys::close(fd);
                 }
@@ -309,9 +309,8 @@ impl Engine {
             size_of::<c_int>() as u64,
             0,
         ];
-        let pushed = self.push(&entry(libc::SYS_setsockopt, sys::SQE_FLOW, Tag::Flow, args));
-        self.outstanding += u32::from(pushed);
-        pushed
+        let flags = sys::SQE_FLOW | sys::SQE_SKIP_SUCCESS;
+        self.push(&entry(libc::SYS_setsockopt, flags, Tag::Ignore, args))
     }
 
     /// Tells the kernel of corks that it has not been told of: the batch ends here.

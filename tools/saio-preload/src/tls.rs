@@ -2,8 +2,10 @@
 
 //! What each thread has.
 
+use std::arch::{asm, global_asm};
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+use std::mem::size_of;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{compiler_fence, AtomicU32, Ordering};
 
@@ -11,6 +13,7 @@ use crate::fds::MAX_OWNER;
 use crate::queue::Engine;
 
 /// State of a thread; without a destructor, so that it is a plain variable.
+#[repr(C)]
 struct Tls {
     /// A hook of ours is using the engine; a signal handler finds it so.
     busy: Cell<bool>,
@@ -23,16 +26,44 @@ struct Tls {
     engine: Cell<*mut Engine>,
 }
 
-thread_local! {
-    static TLS: Tls = const {
-        Tls {
-            busy: Cell::new(false),
-            refused: Cell::new(false),
-            turn: Cell::new(0),
-            id: Cell::new(0),
-            engine: Cell::new(ptr::null_mut()),
+// Hooks look at this several times a request. `thread_local!` makes a call of it in a shared
+// library; this library is loaded with the program, so its variables have a fixed place (the
+// initial-exec model), which takes two instructions to find. All zero is a thread without a ring.
+global_asm!(
+    ".pushsection .tbss.saio_preload_tls, \"awT\", @nobits",
+    ".p2align 3",
+    ".hidden saio_preload_tls",
+    ".globl saio_preload_tls",
+    ".type saio_preload_tls, @object",
+    ".size saio_preload_tls, {size}",
+    "saio_preload_tls:",
+    ".zero {size}",
+    ".popsection",
+    size = const size_of::<Tls>(),
+);
+
+/// Stands for the variable; `with` is all that a `LocalKey` has to offer here.
+struct Key;
+
+static TLS: Key = Key;
+
+impl Key {
+    #[inline]
+    fn with<T>(&self, f: impl FnOnce(&Tls) -> T) -> T {
+        let tls: *const Tls;
+        // SAFETY: reads the offset of the variable and the thread pointer; changes nothing.
+        unsafe {
+            asm!(
+                "mov {0}, qword ptr [rip + saio_preload_tls@GOTTPOFF]",
+                "add {0}, qword ptr fs:[0]",
+                out(reg) tls,
+                options(pure, readonly, nostack),
+            );
         }
-    };
+        // SAFETY: of the size and alignment of `Tls`, whose fields may be zero; it lives as long
+        // as the thread, and no other thread has its address.
+        f(unsafe { &*tls })
+    }
 }
 
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
