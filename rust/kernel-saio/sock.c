@@ -223,11 +223,9 @@ bool saio_sock_park(struct saio_sock *ss)
 	struct sock *sk = ss->sock->sk;
 
 	add_wait_queue(&ss->sock->wq.wait, &ss->wait);
-	/*
-	 * As tcp_poll(): without this bit nobody tells us that there is space.
-	 * The barrier pairs with the one in tcp_check_space().
-	 */
+	/* As tcp_poll(): without this bit nobody tells us that there is space. */
 	set_bit(SOCK_NOSPACE, &ss->sock->flags);
+	/* Pairs with the barrier in tcp_check_space(). */
 	smp_mb__after_atomic();
 	return sk_stream_is_writeable(sk) || READ_ONCE(sk->sk_err) ||
 	       (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN) ||

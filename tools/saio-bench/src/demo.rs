@@ -335,7 +335,7 @@ impl Bench<'_> {
         let mut runs = Vec::new();
         let mut notes = vec![
             "nginx has one worker; connections are kept alive; no access log; sendfile on.".to_owned(),
-            "server_cpu is what the worker's thread ran (/proc/PID/schedstat) from before the first connection until after the last one was closed, divided by the requests that the server counted. Bytes that did not fit into a socket at once are sent by a kernel thread, whose time is in the throughput only.".to_owned(),
+            "server_cpu is what the worker's thread ran (/proc/PID/schedstat) for a request on a connection that stays open: two runs of different length, each from an idle worker to an idle worker, their difference divided by the difference in the requests that the server counted. Bytes that did not fit into a socket at once are sent by a kernel thread, whose time is in the throughput only.".to_owned(),
             "Crossings were counted in separate runs by the tracepoint raw_syscalls:sys_enter: two runs of different length on a fresh server, their difference divided by the difference in requests. crossings_apart_from_wait leaves out the epoll_wait calls, and those saio_enter calls that carried one.".to_owned(),
         ];
         for ((point, variant), samples) in samples {

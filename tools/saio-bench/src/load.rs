@@ -69,6 +69,7 @@ pub fn run(load: &Load) -> Result<Report> {
         &mut wrk.0,
         load.requests.saturating_mul(load.response_bytes),
     )?;
+    wait_for_handler(&mut wrk.0)?;
     let id = Pid::from_raw(wrk.0.id() as i32);
     kill(id, Signal::SIGINT).context("cannot interrupt wrk")?;
     let start = Instant::now();
@@ -107,6 +108,31 @@ fn wait_for_bytes(wrk: &mut Child, bytes: u64) -> Result<()> {
         }
         sleep(STEP);
     }
+}
+
+/// Waits until wrk would not be killed by an interrupt: with few requests to make it can be that fast.
+fn wait_for_handler(wrk: &mut Child) -> Result<()> {
+    let file = format!("/proc/{}/status", wrk.id());
+    let start = Instant::now();
+    loop {
+        let status = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+        if catches_interrupt(&status).with_context(|| format!("{file} has no SigCgt line"))? {
+            return Ok(());
+        }
+        if start.elapsed() > LIMIT {
+            bail!("wrk does not handle SIGINT after {} s", LIMIT.as_secs());
+        }
+        sleep(STEP);
+    }
+}
+
+/// Whether a process has a handler for SIGINT, by /proc/PID/status.
+fn catches_interrupt(status: &str) -> Option<bool> {
+    let caught = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))?;
+    let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+    Some(caught & 1 << (Signal::SIGINT as i32 - 1) != 0)
 }
 
 /// Bytes that a process has got from read calls, by /proc/PID/io.
@@ -153,6 +179,14 @@ impl Drop for Killed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn handlers_are_seen() {
+        let status = |caught| format!("Name:\twrk\nSigIgn:\t0000000000001000\nSigCgt:\t{caught}\n");
+        assert_eq!(catches_interrupt(&status("0000000180000002")), Some(true));
+        assert_eq!(catches_interrupt(&status("0000000180000000")), Some(false));
+        assert_eq!(catches_interrupt("Name:\twrk\n"), None);
+    }
 
     const GOOD: &str = "Running 10m test @ http://127.0.0.1:8123/1k.bin
   1 threads and 64 connections

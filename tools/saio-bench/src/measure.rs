@@ -8,12 +8,15 @@ use anyhow::{ensure, Context, Result};
 
 use crate::crossings::{Calls, Counter};
 use crate::http;
-use crate::load::{self, Load};
+use crate::load::{self, Load, Report};
 use crate::schedstat::cpu_ns_when_idle;
 use crate::server::Nginx;
 
 /// Where the template has nginx's own count of requests.
 const STATUS: &str = "/saio-bench-status";
+
+/// Requests on each connection until everything that is done once a connection was done.
+const OPENING: u64 = 4;
 
 /// What one run gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,23 +68,44 @@ pub fn response_bytes(server: &Nginx, path: &str) -> Result<u64> {
     Ok((response.head.text.len() + response.body.len()) as u64)
 }
 
-/// Runs a load and measures it.
+/// Runs a load and measures it. The CPU of a request comes from two runs, one `load` longer than the other, so that
+/// opening and closing the connections does not count; the rate is that of the longer one.
 ///
 /// # Errors
 ///
 /// A request failed, or the server logged what no good server logs.
 pub fn sample(server: &Nginx, load: &Load) -> Result<Sample> {
     let worker = server.worker()?;
+    let short = Load {
+        requests: u64::from(load.connections) * OPENING,
+        ..load.clone()
+    };
+    let (_, opened, cpu_short) = timed(server, worker, &short)?;
+    let long = Load {
+        // wrk makes more requests than it is asked for.
+        requests: opened + load.requests,
+        ..load.clone()
+    };
+    let (report, requests, cpu_long) = timed(server, worker, &long)?;
+    ensure!(
+        requests > opened,
+        "the long run made {requests} requests and the short one {opened}"
+    );
+    Ok(Sample {
+        per_second: report.per_second,
+        cpu_ns: cpu_long.saturating_sub(cpu_short) as f64 / (requests - opened) as f64,
+    })
+}
+
+/// Runs a load: what wrk says, the requests that the server counts, and the time that its worker ran.
+fn timed(server: &Nginx, worker: u32, load: &Load) -> Result<(Report, u64, u64)> {
     let requests_before = requests_so_far(server)?;
     let cpu_before = cpu_ns_when_idle(worker)?;
     let report = load::run(load)?;
-    let cpu_after = cpu_ns_when_idle(worker)?;
+    let cpu = cpu_ns_when_idle(worker)? - cpu_before;
     let requests = requests_between(requests_before, requests_so_far(server)?)?;
     check(server, worker, report.requests, requests)?;
-    Ok(Sample {
-        per_second: report.per_second,
-        cpu_ns: (cpu_after - cpu_before) as f64 / requests as f64,
-    })
+    Ok((report, requests, cpu))
 }
 
 /// Counts crossings: those of a run that is `more` requests longer than `short` less those of `short`, so that

@@ -4,8 +4,8 @@
 
 use std::arch::{asm, global_asm};
 use std::cell::Cell;
-use std::ops::{Deref, DerefMut};
 use std::mem::size_of;
+use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{compiler_fence, AtomicU32, Ordering};
 

@@ -38,6 +38,14 @@ pub fn run(ctx: &Context, report: &mut Report) {
         });
     }
     report.step("patches::rustfmt", || rustfmt(ctx, &prepare(ctx)?));
+    report.step("patches::checkpatch", || {
+        let mut files: Vec<PathBuf> = overlay::list(ctx)?.into_values().collect();
+        files.retain(|file| file.extension().is_some_and(|ext| ext == "c" || ext == "h"));
+        // ENOSYS is what a system call is for a task of the wrong kind, as checkpatch wants it.
+        let mut checkpatch = checkpatch_of(&prepare(ctx)?);
+        checkpatch.args(["--ignore", "ENOSYS", "-f"]).args(files);
+        judge(ctx, checkpatch)
+    });
     report.step("patches::build-on", || {
         kbuild::build(ctx, Config::Plain).map(drop)
     });
@@ -73,11 +81,21 @@ fn form(patch: &Patch) -> Result<()> {
 }
 
 fn checkpatch(ctx: &Context, tree: &Tree, patch: &Patch) -> Result<()> {
+    let mut checkpatch = checkpatch_of(tree);
+    checkpatch.arg(&patch.path);
+    judge(ctx, checkpatch)
+}
+
+fn checkpatch_of(tree: &Tree) -> Command {
     let mut checkpatch = Command::new("perl");
     checkpatch
         .arg(tree.dir.join("scripts/checkpatch.pl"))
-        .args(["--no-tree", "--terse", "--no-summary", "--color=never"])
-        .arg(&patch.path);
+        .args(["--no-tree", "--terse", "--no-summary", "--color=never"]);
+    checkpatch
+}
+
+/// Runs checkpatch: any word of it is a failure.
+fn judge(ctx: &Context, mut checkpatch: Command) -> Result<()> {
     if ctx.dry_run {
         exec::print(&checkpatch);
         return Ok(());
