@@ -201,16 +201,22 @@ impl Batch<'_> {
             }
             Ok((flow, mut op)) => {
                 op.reserved(skips(sqe));
-                let mut follows = false;
+                let (mut follows, mut refused) = (false, None);
                 if let Some(next) = self.next_data(sqe, left) {
-                    if self.joins(&flow, &mut op, &next) {
-                        taken = 2;
-                    } else {
-                        follows = true;
+                    match self.joins(&flow, &mut op, &next) {
+                        Ok(true) => taken = 2,
+                        Ok(false) => follows = true,
+                        Err(why) => refused = Some((next, why)),
                     }
                 }
                 let result = flow.submit(op, follows)?;
                 self.budget -= taken;
+                if let Some((next, why)) = refused {
+                    taken = 2;
+                    self.die |= why.die;
+                    flow.abort(errno::econnaborted());
+                    self.post(&next, why.result);
+                }
                 result
             }
         };
@@ -235,22 +241,20 @@ impl Batch<'_> {
         fits.then_some(next)
     }
 
-    /// Makes the file that `next` sends part of `op`, so that one message carries both.
-    fn joins(&mut self, flow: &Flow, op: &mut Op, next: &Sqe) -> bool {
+    /// Makes the file that `next` sends part of `op`, so that one message carries both, if that is
+    /// what it does.
+    fn joins(
+        &mut self,
+        flow: &Flow,
+        op: &mut Op,
+        next: &Sqe,
+    ) -> core::result::Result<bool, Refused> {
         if self.budget < 2 || !op.takes(next.nr, &next.args) {
-            return false;
+            return Ok(false);
         }
-        match self.ring.check(flow, next, &next.args) {
-            Ok(mut file) => {
-                file.reserved(skips(next));
-                op.append(file)
-            }
-            Err(refused) => {
-                // The connection has failed; `next` will find that.
-                self.die |= refused.die;
-                false
-            }
-        }
+        let mut file = self.ring.check(flow, next, &next.args)?;
+        file.reserved(skips(next));
+        Ok(op.append(file))
     }
 
     /// Posts the completion of an entry, if it is to have one.
@@ -296,7 +300,8 @@ impl Ring {
         }
     }
 
-    /// Finds the flow of an entry, and does what [`Self::check`] does.
+    /// Finds the flow of an entry, and does what [`Self::check`] does. A refusal of promised bytes is
+    /// the end of the connection.
     #[inline]
     fn prepare(
         &self,
@@ -304,12 +309,18 @@ impl Ring {
         args: &[u64; 6],
     ) -> core::result::Result<(ARef<Flow>, Op), Refused> {
         let flow = self.flow((args[0] >> 32) as u32).ok_or(EBADF)?;
-        let op = self.check(&flow, sqe, args)?;
-        Ok((flow, op))
+        match self.check(&flow, sqe, args) {
+            Ok(op) => Ok((flow, op)),
+            Err(refused) => {
+                if op::promises(sqe.nr) {
+                    flow.abort(errno::econnaborted());
+                }
+                Err(refused)
+            }
+        }
     }
 
-    /// Asks the filter about an entry of `flow`, checks the entry and pins what it names. A
-    /// refusal of promised bytes is the end of the connection.
+    /// Asks the filter about an entry of `flow`, checks the entry and pins what it names.
     #[inline]
     fn check(&self, flow: &Flow, sqe: &Sqe, args: &[u64; 6]) -> core::result::Result<Op, Refused> {
         if flow.failed() {
@@ -320,15 +331,11 @@ impl Ring {
         } else {
             Verdict::Run
         };
-        let checked = match verdict {
+        match verdict {
             Verdict::Run => Op::new(sqe.nr, args, sqe.user_data, &self.mem).map_err(Refused::from),
             Verdict::Refused(result) => Err(Refused { result, die: false }),
             Verdict::Die(result) => Err(Refused { result, die: true }),
-        };
-        if checked.is_err() && op::promises(sqe.nr) {
-            flow.abort(errno::econnaborted());
         }
-        checked
     }
 
     /// Takes what is published without running it, because the current task, the owner, is about
@@ -365,7 +372,7 @@ impl Ring {
                         }
                     }
                     Err(refused) => {
-                        self.post([Some((sqe.user_data, refused.result, false)), None]);
+                        self.post([Some((sqe.user_data, refused.result, skips(&sqe))), None]);
                         if refused.die {
                             glue::die();
                         }
@@ -390,22 +397,33 @@ impl Ring {
     /// The last dispatch, when the owner ends: what is promised on flows is handed to them.
     pub(crate) fn dispatch_at_end(&self) {
         let Some(mut sq) = self.sq() else { return };
+        let mut linked = sq.chain.open();
         for sqe in &sq.deferred.as_slice()[sq.deferred_done..] {
-            self.hand_over_at_end(sqe);
+            self.hand_over_at_end(sqe, linked);
+            linked = sqe.flags & LINKS != 0;
         }
         self.deferred_flows.store(0, Ordering::Relaxed);
         // Looked at once: a sharer of the memory may go on publishing for ever.
         let published = sq.consumer.available(self.mem.sq_tail());
         for _ in 0..published.unwrap_or(0) {
-            self.hand_over_at_end(&self.mem.sqe(sq.consumer.slot()));
+            let sqe = self.mem.sqe(sq.consumer.slot());
+            self.hand_over_at_end(&sqe, linked);
+            linked = sqe.flags & LINKS != 0;
             self.advance(&mut sq);
         }
     }
 
-    fn hand_over_at_end(&self, sqe: &Sqe) {
-        // Results to come are nobody's promise; links have lost their meaning.
+    /// `linked`: whether it would run depends on the entry before it.
+    fn hand_over_at_end(&self, sqe: &Sqe, linked: bool) {
+        if sqe.flags & flags::FLOW == 0 {
+            return;
+        }
         let known = flags::FLOW | flags::SKIP_SUCCESS | LINKS;
-        if sqe.flags & flags::FLOW == 0 || sqe.flags & !known != 0 || sqe.ctl != 0 {
+        if linked || sqe.flags & !known != 0 || sqe.ctl != 0 {
+            // It cannot run any more; without it what comes behind it must not be sent either.
+            if op::promises(sqe.nr) {
+                self.give_up((sqe.args[0] >> 32) as u32);
+            }
             return;
         }
         if let Ok((flow, op)) = self.prepare(sqe, &sqe.args) {

@@ -440,6 +440,9 @@ impl Flow {
             return;
         }
         if st.phase == Phase::Idle && self.ring.names(self.reference()) {
+            if st.orphan.is_some() {
+                self.remind();
+            }
             return;
         }
         st.detached = true;
@@ -556,6 +559,7 @@ impl Flow {
             Phase::Idle if st.orphan.is_some() => {
                 let waited = glue::jiffies().wrapping_sub(st.progress);
                 if !st.doomed && waited <= patience() {
+                    self.remind();
                     return;
                 }
                 st.doomed = true;
@@ -589,12 +593,13 @@ impl Flow {
     /// The last descriptor is closed. Returns whether the socket has to live on.
     pub(crate) fn closed(&self) -> bool {
         self.ring.hand_over();
-        let pending = self.pending();
         let mut st = self.state.lock();
         if st.detached {
             return false;
         }
         st.leaving = true;
+        // Under the lock: whoever dispatches meanwhile comes later, and sees that it is leaving.
+        let pending = self.pending();
         st.progress = glue::jiffies();
         if st.phase == Phase::Failed || st.phase == Phase::Idle && st.empty() && !pending {
             // What is named from here on was published after the close.
@@ -623,7 +628,10 @@ impl Flow {
         let mut st = self.state.lock();
         st.leaving = true;
         match st.phase {
-            Phase::Parked => self.remind(),
+            Phase::Parked => {
+                st.progress = glue::jiffies();
+                self.remind();
+            }
             Phase::Idle if !st.empty() => {}
             _ => self.part(st),
         }
@@ -673,7 +681,7 @@ impl Flow {
             st.shut |= sides;
         }
         self.enqueue(Op::shutdown(how)).inspect_err(|_| {
-            self.state.lock().shut = 0;
+            self.state.lock().shut &= !sides;
         })?;
         Ok(true)
     }

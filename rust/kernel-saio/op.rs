@@ -325,9 +325,13 @@ impl Op {
             },
         ) = (self.second, &self.kind)
         {
-            let own = if result < 0 { result } else { part.len as i64 };
-            second = entry.reserved.map(|skip| (entry.user_data, own, skip));
-            result -= if result < 0 { 0 } else { own };
+            let (before, own) = (self.total - part.len, part.len as i64);
+            let file = if result < 0 { result } else { own };
+            second = entry.reserved.map(|skip| (entry.user_data, file, skip));
+            // What stands before a file that fails may have left.
+            if result >= 0 || self.done >= before {
+                result = before as i64;
+            }
         }
         if let Some(skip) = self.completion.reserved {
             first = Some((self.completion.user_data, result, skip));

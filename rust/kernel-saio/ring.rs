@@ -293,15 +293,26 @@ impl Ring {
     pub(crate) fn unregister(&self, reference: u32) -> Result {
         self.hand_over();
         let flow = self.flow(reference).ok_or(EBADF)?;
+        if self.named(reference) {
+            return Err(EBUSY);
+        }
+        self.give_up(reference);
+        flow.leave();
+        Ok(())
+    }
+
+    /// From now on entries cannot name the flow.
+    pub(crate) fn give_up(&self, reference: u32) {
         let mut flows = self.flows.lock();
-        let slot = &mut flows.slots.as_mut_slice()[(reference & 0xffff) as usize];
+        let len = flows.slots.len();
+        let Some(index) = nospec((reference & 0xffff) as usize, len) else {
+            return;
+        };
+        let slot = &mut flows.slots.as_mut_slice()[index];
         // Another thread may have closed it meanwhile.
         if u32::from(slot.generation) == reference >> 16 {
             slot.given_up = true;
         }
-        drop(flows);
-        flow.leave();
-        Ok(())
     }
 
     /// Drops a flow that was detached from the table and frees its slot.

@@ -3,6 +3,7 @@
 //! Running operations on a flow.
 
 use crate::{
+    glue,
     mem::Mem,
     op::{Kind, Op, Outcome, Part, Segs, MAX_SEGS, MSG_MORE},
 };
@@ -72,6 +73,10 @@ impl Op {
                         Err(EAGAIN) => return Outcome::Again,
                         Err(EINTR | ERESTARTSYS) => return Outcome::Interrupted,
                         Err(err) => return Outcome::Failed(err),
+                    }
+                    // A peer that keeps up must not keep a signal waiting.
+                    if self.done < self.total && glue::interrupted() {
+                        return Outcome::Interrupted;
                     }
                 }
                 Outcome::Done(self.total as i64)

@@ -116,6 +116,10 @@ static bool saio_page_cache_only(struct file *in)
 {
 	unsigned long magic = file_inode(in)->i_sb->s_magic;
 
+	/* As do_splice_read(); and a stacked file may bring another's pages. */
+	if ((in->f_flags & O_DIRECT) || IS_DAX(in->f_mapping->host) ||
+	    in->f_mapping != file_inode(in)->i_mapping)
+		return false;
 	return in->f_op->splice_read == filemap_splice_read ||
 	       shmem_mapping(in->f_mapping) ||
 	       magic == EXT4_SUPER_MAGIC || magic == XFS_SUPER_MAGIC;
@@ -138,7 +142,9 @@ static unsigned int saio_get_pages(struct file *in, loff_t pos, size_t len,
 		part = min_t(size_t, len, PAGE_SIZE - offset_in_page(pos));
 		bvec_set_page(&bvec[n++], folio_file_page(folio, pos >> PAGE_SHIFT),
 			      part, offset_in_page(pos));
-		if (!folio_test_uptodate(folio) || PageHWPoison(bvec[n - 1].bv_page))
+		/* A page that is to start readahead is for splice, which does. */
+		if (!folio_test_uptodate(folio) || folio_test_readahead(folio) ||
+		    PageHWPoison(bvec[n - 1].bv_page))
 			goto none;
 		folio_mark_accessed(folio);
 		pos += part;
@@ -148,8 +154,10 @@ static unsigned int saio_get_pages(struct file *in, loff_t pos, size_t len,
 	 * As filemap_read(): the size is looked at after the pages were found up
 	 * to date, so that nothing behind the end is sent.
 	 */
-	if (pos <= i_size_read(file_inode(in)))
+	if (pos <= i_size_read(file_inode(in))) {
+		in->f_ra.prev_pos = pos;
 		return n;
+	}
 none:
 	while (n)
 		put_page(bvec[--n].bv_page);

@@ -320,11 +320,22 @@ static bool saio_sock_turn_away(struct saio_sock *ss)
 	return false;
 }
 
-int __saio_sock_sendmsg(struct socket *sock, const struct msghdr *msg)
+int __saio_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 {
-	struct saio_sock *ss = saio_sock_lookup(sock);
+	struct saio_sock *ss;
 	long timeo, left;
 	int ret = 0;
+
+	rcu_read_lock();
+	ss = rcu_dereference(sock->saio);
+	/* Splice cannot be told: an entry raises no SIGPIPE. */
+	if (ss && READ_ONCE(ss->runner) == current) {
+		msg->msg_flags |= MSG_NOSIGNAL;
+		ss = NULL;
+	} else if (ss && !refcount_inc_not_zero(&ss->refs)) {
+		ss = NULL;
+	}
+	rcu_read_unlock();
 
 	if (!ss)
 		return 0;

@@ -39,7 +39,7 @@ pub struct DemoArgs {
     requests: u64,
 
     /// Samples of each value
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
 
     /// Numbers of connections, at most 1000 each

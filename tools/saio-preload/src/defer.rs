@@ -108,6 +108,7 @@ impl Engine {
         if !self.push(&entry(libc::SYS_sendfile, flags, Tag::Ignore, args)) {
             return self.pass(Flush::Room);
         }
+        self.queued_silently(flow.index());
         self.queued_data(flow, part.len, false);
         Answer::Done(part.len as isize)
     }
@@ -115,7 +116,10 @@ impl Engine {
     /// Sets `TCP_CORK` or `TCP_NODELAY`.
     pub fn option(&mut self, fd: c_int, flow: FlowRef, name: c_int, on: bool) -> Answer {
         let index = flow.index();
-        if !self.room() || flow.health(self.ring.flow_word(index)) == Health::Gone {
+        if !self.room() {
+            return self.pass(Flush::Room);
+        }
+        if flow.health(self.ring.flow_word(index)) == Health::Gone {
             return self.gone(fd);
         }
         if name == libc::TCP_CORK {

@@ -280,12 +280,16 @@ fn unblocking(fd: c_int, on: bool) {
 /// Opens a file and notes it.
 #[inline]
 fn opened(flags: c_int, open: impl Fn() -> c_int) -> c_int {
+    if flags & libc::O_TRUNC != 0 {
+        // It may be the source of a sendfile that is queued.
+        quiesce(Flush::Pass);
+    }
     let mut fd = open();
     if fd < 0 && numbers_freed() {
         fd = open();
     }
-    if fd >= 0 && settings::on() {
-        if flags & (libc::O_ACCMODE | libc::O_PATH) == libc::O_RDONLY {
+    if fd >= 0 {
+        if settings::on() && flags & (libc::O_ACCMODE | libc::O_PATH) == libc::O_RDONLY {
             fds::set_file(fd);
         } else {
             fds::forget(fd);

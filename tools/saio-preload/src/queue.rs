@@ -20,6 +20,8 @@ pub const SQ_ENTRIES: u32 = 256;
 /// Completions of a ring: parked entries must not stop new ones. The arena has room for a quarter
 /// as many, and few of them come with more than a file and an option.
 pub const CQ_ENTRIES: u32 = 4096;
+/// Entries of flows that may wait; a batch more must fit.
+const MOST_OUTSTANDING: u32 = CQ_ENTRIES - SQ_ENTRIES;
 /// Flows of a ring.
 pub const MAX_FLOWS: usize = 1024;
 /// Corks held back at a time.
@@ -49,6 +51,8 @@ pub struct Flow {
     pub cork: Cork,
     /// The last write had `MSG_MORE`.
     pub more: bool,
+    /// Entries queued that tell nothing when they are done.
+    pub silent: u16,
 }
 
 impl Flow {
@@ -60,6 +64,7 @@ impl Flow {
         bytes: 0,
         cork: Cork::Unknown,
         more: false,
+        silent: 0,
     };
 }
 
@@ -79,6 +84,8 @@ pub struct Engine {
     pub queued: u32,
     /// Entries with bytes of the arena whose completion has not been seen.
     pub outstanding: u32,
+    /// At least as many others as have not run: the kernel keeps a completion for each of them too.
+    pub silent: u32,
     /// When the oldest entry was queued.
     pub born: u64,
     /// Result of the wait, once it completed.
@@ -112,6 +119,7 @@ impl Engine {
             batch: 1,
             queued: 0,
             outstanding: 0,
+            silent: 0,
             born: 0,
             waited: None,
             merge: true,
@@ -174,11 +182,36 @@ impl Engine {
     /// Whether another flow entry may be queued; flushes to make room.
     #[inline]
     pub fn room(&mut self) -> bool {
-        if self.outstanding < CQ_ENTRIES - SQ_ENTRIES {
-            return true;
-        }
+        self.outstanding + self.silent < MOST_OUTSTANDING || self.make_room()
+    }
+
+    #[cold]
+    fn make_room(&mut self) -> bool {
         self.flush(Flush::Room);
-        self.alive() && self.outstanding < CQ_ENTRIES - SQ_ENTRIES
+        if !self.alive() {
+            return false;
+        }
+        // All was taken: only flows that are full, or left so, still hold entries.
+        self.silent = 0;
+        for index in 0..MAX_FLOWS {
+            let word = self.ring.flow_word(index);
+            let state = &mut self.flows[index];
+            let other = word >> 16 != state.flow.raw() >> 16;
+            if other || state.flow.health(word) == Health::Usable {
+                state.silent = 0;
+            }
+            self.silent += u32::from(state.silent);
+        }
+        self.outstanding + self.silent < MOST_OUTSTANDING
+    }
+
+    /// Accounts for an entry of a flow that tells nothing when it is done.
+    #[inline]
+    pub fn queued_silently(&mut self, index: usize) {
+        self.silent += 1;
+        if let Some(flow) = self.flows.get_mut(index) {
+            flow.silent = flow.silent.saturating_add(1);
+        }
     }
 
     /// Flushes if there is anything to flush.
@@ -192,6 +225,7 @@ impl Engine {
     #[cold]
     pub fn flush(&mut self, why: Flush) {
         self.cork_for_real();
+        self.release();
         self.reap();
         bump(&self.counters.flushes[why as usize]);
         let mut failures = 0;
@@ -213,6 +247,13 @@ impl Engine {
                 // Its handler has run by now.
                 libc::EINTR => {}
                 libc::EBUSY | libc::ENOMEM if failures < 100 => yield_cpu(),
+                // Peers that do not read hold every completion. The rest stays published.
+                libc::EBUSY => {
+                    self.queued = self.ring.pending().max(1);
+                    return;
+                }
+                // A child that has our memory (vfork in assembly, clone): the entries are the parent's.
+                libc::EPERM => return,
                 errno => return self.give_up(errno),
             }
         }
@@ -234,6 +275,7 @@ impl Engine {
             return None;
         }
         bump(&self.counters.flushes[Flush::Wait as usize]);
+        self.release();
         let n = self.ring.pending();
         let taken = self.cross(n);
 
@@ -261,15 +303,7 @@ impl Engine {
         // A signal handler has run. The program must see that before it sleeps, as it
         // would have without SAIO: there the calls of this batch, during which the signal
         // came, lie before the loop's look at what its handlers left.
-        self.queued = self.ring.pending();
-        if self.queued > 1 {
-            self.flush(Flush::Signal);
-        } else {
-            // Only the replaced entry is left; it can wait for the next batch.
-            self.settle();
-            self.queued = 1;
-            self.born = now();
-        }
+        self.flush(Flush::Signal);
         Some(-(libc::EINTR as isize))
     }
 
@@ -310,7 +344,11 @@ impl Engine {
             0,
         ];
         let flags = sys::SQE_FLOW | sys::SQE_SKIP_SUCCESS;
-        self.push(&entry(libc::SYS_setsockopt, flags, Tag::Ignore, args))
+        let pushed = self.push(&entry(libc::SYS_setsockopt, flags, Tag::Ignore, args));
+        if pushed {
+            self.queued_silently(flow.index());
+        }
+        pushed
     }
 
     /// Tells the kernel of corks that it has not been told of: the batch ends here.
@@ -321,6 +359,10 @@ impl Engine {
             let Some(flow) = self.flows.get_mut(index) else {
                 continue;
             };
+            // The slot may have another flow by now.
+            if flow.cork != Cork::Virtual {
+                continue;
+            }
             flow.cork = Cork::Real;
             let (fd, flow) = (flow.fd, flow.flow);
             if flow.health(self.ring.flow_word(index)) != Health::Gone {
@@ -338,14 +380,19 @@ impl Engine {
         taken
     }
 
-    /// Everything queued has run: numbers are free, a new batch begins.
-    fn settle(&mut self) {
-        self.batch = self.batch.wrapping_add(1);
-        self.queued = 0;
+    /// Before a crossing: in it the kernel gives the numbers that are closed to any thread, and
+    /// this one may sleep. Nobody can have them before.
+    fn release(&mut self) {
         for fd in &self.closing[..self.closings] {
             fds::closed(*fd, self.id);
         }
         self.closings = 0;
+    }
+
+    /// Everything queued has run: a new batch begins.
+    fn settle(&mut self) {
+        self.batch = self.batch.wrapping_add(1);
+        self.queued = 0;
     }
 
     /// The ring does not work any more: the thread goes on without.
@@ -357,12 +404,6 @@ impl Engine {
         self.alive = 0;
         self.queued = 0;
         self.corks = 0;
-        for fd in &self.closing[..self.closings] {
-            if fds::closed(*fd, self.id) {
-                sys::close(*fd);
-            }
-        }
-        self.closings = 0;
         tls::refuse();
     }
 }

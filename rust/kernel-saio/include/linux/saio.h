@@ -19,7 +19,7 @@ void __saio_task_exec(void);
 void __saio_fd_leaves(void);
 bool saio_is_ring(const struct file *file);
 void __saio_filp_flush(struct socket *sock);
-int __saio_sock_sendmsg(struct socket *sock, const struct msghdr *msg);
+int __saio_sock_sendmsg(struct socket *sock, struct msghdr *msg);
 __poll_t __saio_sock_poll(struct socket *sock, __poll_t mask);
 bool __saio_sock_close(struct socket *sock, struct file *file);
 int __saio_sock_setsockopt(struct socket *sock, int level, int optname);
@@ -62,8 +62,7 @@ static inline void saio_filp_flush(struct file *file)
 }
 
 /* 0: send; otherwise the error to return. */
-static inline int saio_sock_sendmsg(struct socket *sock,
-				    const struct msghdr *msg)
+static inline int saio_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 {
 	return saio_sock_has_flow(sock) ? __saio_sock_sendmsg(sock, msg) : 0;
 }
@@ -109,8 +108,7 @@ static inline bool saio_is_ring(const struct file *file)
 	return false;
 }
 
-static inline int saio_sock_sendmsg(struct socket *sock,
-				    const struct msghdr *msg)
+static inline int saio_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 {
 	return 0;
 }
