@@ -67,7 +67,19 @@ impl Arena {
         if n == 0 || n > u16::MAX as usize {
             return None;
         }
-        // As chunks mostly come back in order, the run at the cursor is mostly free.
+        // As chunks mostly come back in order, what is at the cursor is mostly free; and mostly one
+        // granule will do.
+        if n == 1 && self.cursor < self.granules {
+            let (word, bit) = (&mut self.used[self.cursor / 64], 1 << (self.cursor % 64));
+            if *word & bit == 0 {
+                *word |= bit;
+                self.cursor += 1;
+                return Some(Chunk {
+                    start: (self.cursor - 1) as u16,
+                    len: 1,
+                });
+            }
+        }
         let start = match self.run(self.cursor, self.granules.min(self.cursor + n), n) {
             Some(start) => start,
             None => self.search(n)?,
@@ -83,6 +95,10 @@ impl Arena {
     /// Gives a chunk back.
     #[inline]
     pub fn free(&mut self, chunk: Chunk) {
+        if chunk.len == 1 {
+            self.used[chunk.start as usize / 64] &= !(1 << (chunk.start % 64));
+            return;
+        }
         self.mark(chunk.start as usize, chunk.len as usize, false);
     }
 
