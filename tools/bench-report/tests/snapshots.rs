@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the command line says is part of it: a change shows up in review. To accept one:
+//! `INSTA_UPDATE=always cargo test -p bench-report --test snapshots`.
+
+use std::process::Command;
+
+/// Standard output of the program.
+fn said(args: &[&str]) -> String {
+    let output = Command::new(assert_cmd::cargo::cargo_bin!("bench-report"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the program runs");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!("help", said(&["--help"]));
+    for verb in ["generate", "check", "compare"] {
+        insta::assert_snapshot!(format!("help_{verb}"), said(&[verb, "--help"]));
+    }
+}
+
+#[test]
+fn check_json() {
+    let sample = "tests/data/sample.json";
+    let goals = "tests/data/goals.toml";
+    insta::assert_snapshot!(
+        "check_json",
+        said(&["check", sample, "--goals", goals, "--json"])
+    );
+}

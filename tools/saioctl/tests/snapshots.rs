@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the command line says is part of it: a change shows up in review. To accept one:
+//! `INSTA_UPDATE=always cargo test -p saioctl --test snapshots`.
+
+use std::process::Command;
+
+/// Standard output of the program.
+fn said(args: &[&str]) -> String {
+    let output = Command::new(assert_cmd::cargo::cargo_bin!("saioctl"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the program runs");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!("help", said(&["--help"]));
+    insta::assert_snapshot!("help_run", said(&["run", "--help"]));
+    insta::assert_snapshot!("help_doctor", said(&["doctor", "--help"]));
+}
+
+/// What was seen depends on the machine, what is looked at does not.
+#[test]
+fn doctor_json() {
+    let json: serde_json::Value = serde_json::from_str(&said(&["doctor", "--json"])).expect("JSON");
+    let mut shape = String::new();
+    for (key, value) in json.as_object().expect("an object") {
+        shape += &format!("{key}\n");
+        for check in value.as_array().into_iter().flatten() {
+            let keys: Vec<&String> = check.as_object().expect("an object").keys().collect();
+            shape += &format!("    {} {keys:?}\n", check["name"]);
+        }
+    }
+    insta::assert_snapshot!("doctor_json", shape);
+}
