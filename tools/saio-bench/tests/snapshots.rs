@@ -10,6 +10,10 @@ fn said(args: &[&str]) -> String {
     let output = Command::new(assert_cmd::cargo::cargo_bin!("saio-bench"))
         .args(args)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
+        // Help shows what they are set to.
+        .env_remove("SAIO_MODE")
+        .env_remove("SAIO_STATS")
+        .env_remove("SAIO_PRELOAD_PATH")
         .output()
         .expect("the program runs");
     String::from_utf8(output.stdout).expect("text")
