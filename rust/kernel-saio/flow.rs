@@ -523,7 +523,7 @@ impl Flow {
 
     fn mark(&self, bit: bindings::saio_sock_bit, on: bool) {
         // SAFETY: `ss` is alive.
-        unsafe { bindings::saio_sock_set(self.ss.get(), bit as u32, on) };
+        unsafe { bindings::saio_sock_set(self.ss.get(), bit, on) };
     }
 
     fn is_marked(&self, bit: bindings::saio_sock_bit) -> bool {
