@@ -28,7 +28,7 @@ Exit status: 0 all is well, 1 a goal was missed or something became worse,
 
 /// Turns benchmark results into figures, a page, and a verdict on goals
 #[derive(Parser)]
-#[command(version, help_expected = true, max_term_width = 100, after_long_help = EXAMPLES)]
+#[command(version, help_expected = true, max_term_width = 80, after_long_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
