@@ -6,6 +6,7 @@
 #include <linux/cred.h>
 #include <linux/nospec.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/seccomp.h>
 #include <linux/task_work.h>
 #include <linux/saio_glue.h>
@@ -61,6 +62,12 @@ bool saio_filtered(void)
 	return test_syscall_work(SECCOMP);
 }
 
+/* Whether there is anything to be asked before another task's entry runs. */
+bool saio_filtered_of(struct task_struct *task)
+{
+	return test_task_syscall_work(task, SECCOMP);
+}
+
 /* As seccomp_check_entry(). */
 int saio_seccomp(unsigned int nr, const u64 *args, long *result)
 {
@@ -89,6 +96,16 @@ struct task_struct *saio_current(void)
 	return current;
 }
 
+struct task_struct *saio_task_get_current(void)
+{
+	return get_task_struct(current);
+}
+
+void saio_task_put(struct task_struct *task)
+{
+	put_task_struct(task);
+}
+
 void *saio_current_rings(void)
 {
 	return current->saio;
@@ -112,6 +129,12 @@ unsigned long saio_nsecs_to_jiffies(u64 ns)
 const struct cred *saio_cred_get(void)
 {
 	return get_current_cred();
+}
+
+/* The credentials that a task has now. */
+const struct cred *saio_cred_get_of(struct task_struct *task)
+{
+	return get_task_cred(task);
 }
 
 void saio_cred_put(const struct cred *cred)

@@ -4,15 +4,17 @@
 
 use crate::{
     errno,
-    flow::Flow,
-    glue::{self, Verdict},
+    flow::{Flow, Runner},
+    glue::{self, Caller, Verdict},
     logic::{
         chain::{flags, Refusal},
         policy,
+        sched::{Mode, Plan, Why},
     },
     mem::Sqe,
     op::{self, Op},
-    ring::{names, nospec, Ring, SqGuard},
+    ring::{names, nospec, Ring, Sq, SqGuard},
+    trace::{self, Where},
 };
 use core::sync::atomic::Ordering;
 use kernel::{bindings, prelude::*, types::ARef};
@@ -50,6 +52,13 @@ struct Batch<'a> {
     budget: u32,
     /// The thread has to exit.
     die: bool,
+    /// Where flow entries are run.
+    plan: Plan,
+    /// Ordinary entries that have run.
+    calls: u64,
+    /// Flow entries that this task has run, and those of them that stood in chains.
+    inline: u64,
+    chained: u64,
 }
 
 /// What became of one `saio_enter`.
@@ -60,6 +69,16 @@ pub(crate) struct Submitted {
     pub(crate) stopped: Result,
     /// The thread has to exit.
     pub(crate) die: bool,
+}
+
+/// What became of the first entry.
+enum Dispatched {
+    /// So many entries were taken, and wait for their turn.
+    Taken(u32),
+    /// An operation was begun, and has to be carried on.
+    Begun(ARef<Flow>, Op, bool),
+    /// There is no room or no memory: it is as it was.
+    Stuck,
 }
 
 impl Batch<'_> {
@@ -88,6 +107,8 @@ impl Batch<'_> {
     fn run_published(&mut self, to_submit: u32, taken: &mut u32) -> Result {
         let published = self.sq.consumer.available(self.ring.mem.sq_tail())?;
         let n = to_submit.min(published);
+        // Threads need not look at what the owner sees to.
+        self.ring.saw(self.sq.consumer.head().wrapping_add(n));
         while *taken < n && !self.die {
             self.may_go_on(n - *taken)?;
             let sqe = self.ring.mem.sqe(self.sq.consumer.slot());
@@ -127,7 +148,7 @@ impl Batch<'_> {
                 return self.flow_entry(sqe, &sqe.args, left);
             }
             self.take(left);
-            let result = self.call(sqe.nr, &sqe.args, left == 1);
+            let result = self.call(sqe, left == 1);
             self.post(sqe, result);
             return Ok(1);
         }
@@ -139,7 +160,7 @@ impl Batch<'_> {
         }
         self.take(left);
         let result = match admitted {
-            Ok(()) => self.call(sqe.nr, &args, left == 1),
+            Ok(()) => self.call(&Sqe { args, ..*sqe }, left == 1),
             Err(refusal) => {
                 // Of an entry that takes arguments from others it is not known which flow it means.
                 let (own, asked) = (flags::FLOW, flags::FLOW | flags::RESULT_TO_ARG);
@@ -165,8 +186,10 @@ impl Batch<'_> {
     }
 
     /// Runs an ordinary entry.
-    fn call(&mut self, nr: u16, args: &[u64; 6], last: bool) -> i64 {
+    fn call(&mut self, sqe: &Sqe, last: bool) -> i64 {
+        let (nr, args) = (sqe.nr, &sqe.args);
         let errno = |err: Error| i64::from(err.to_errno());
+        trace::dispatch(self.ring, sqe, Where::Inline);
         let Some(index) = nospec(nr.into(), policy::LOOKUP_LEN) else {
             return errno(unknown(nr));
         };
@@ -177,6 +200,7 @@ impl Batch<'_> {
         if !last && rule.sigmask_arg().is_some_and(|arg| args[arg] != 0) {
             return errno(EINVAL);
         }
+        self.calls += 1;
         // The call may wait, for those even who wait for what was dispatched before it.
         self.ring.settle();
         match glue::seccomp(nr.into(), args) {
@@ -193,23 +217,36 @@ impl Batch<'_> {
     #[inline]
     fn flow_entry(&mut self, sqe: &Sqe, args: &[u64; 6], left: u32) -> Result<u32> {
         let mut taken = 1;
-        let result = match self.ring.prepare(sqe, args) {
-            Err(refused) => {
-                self.die |= refused.die;
-                self.post(sqe, refused.result);
-                refused.result
-            }
-            Ok((flow, mut op)) => {
+        let place = if self.plan.hand_over == 0 {
+            Where::Inline
+        } else {
+            Where::Pool
+        };
+        let flow = match self.ring.flow_of(sqe) {
+            Ok(flow) => flow,
+            Err(refused) => return Ok(self.refuse(sqe, left, refused)),
+        };
+        let result = match (self.ring).prepare(Caller::Current, place, &flow, sqe, args) {
+            Err(refused) => return Ok(self.refuse(sqe, left, refused)),
+            Ok(mut op) => {
                 op.reserved(skips(sqe));
                 let (mut follows, mut refused) = (false, None);
-                if let Some(next) = self.next_data(sqe, left) {
-                    match self.joins(&flow, &mut op, &next) {
+                let next = if left < 2 || self.budget < 2 {
+                    None
+                } else {
+                    self.ring.next_data(&self.sq, sqe)
+                };
+                if let Some(next) = next {
+                    match self
+                        .ring
+                        .joins(Caller::Current, place, &flow, &mut op, &next)
+                    {
                         Ok(true) => taken = 2,
                         Ok(false) => follows = true,
                         Err(why) => refused = Some((next, why)),
                     }
                 }
-                let result = flow.submit(op, follows)?;
+                let result = self.place(sqe, &flow, op, follows)?;
                 self.budget -= taken;
                 if let Some((next, why)) = refused {
                     taken = 2;
@@ -229,37 +266,40 @@ impl Batch<'_> {
         Ok(taken)
     }
 
-    /// The entry behind `sqe` if it brings more bytes for the same flow, so that they are better
-    /// sent together. A hint: the owner may change its mind until that entry is taken.
-    fn next_data(&self, sqe: &Sqe, left: u32) -> Option<Sqe> {
-        if left < 2 || sqe.flags & LINKS != 0 {
-            return None;
-        }
-        let next = self.ring.mem.sqe(self.sq.consumer.slot().wrapping_add(1));
-        let fits =
-            names(&next, (sqe.args[0] >> 32) as u32) && op::promises(next.nr) && plain(&next);
-        fits.then_some(next)
+    /// A flow entry does not get to its flow; returns how many were taken.
+    fn refuse(&mut self, sqe: &Sqe, left: u32, refused: Refused) -> u32 {
+        self.die |= refused.die;
+        self.post(sqe, refused.result);
+        self.sq.chain.done(sqe.flags, refused.result);
+        self.take(left);
+        1
     }
 
-    /// Makes the file that `next` sends part of `op`, so that one message carries both, if that is
-    /// what it does.
-    fn joins(
-        &mut self,
-        flow: &Flow,
-        op: &mut Op,
-        next: &Sqe,
-    ) -> core::result::Result<bool, Refused> {
-        if self.budget < 2 || !op.takes(next.nr, &next.args) {
-            return Ok(false);
+    /// Runs an operation, or leaves it to the pool, as the plan says.
+    #[inline]
+    fn place(&mut self, sqe: &Sqe, flow: &Flow, mut op: Op, follows: bool) -> Result<i64> {
+        let chained = sqe.flags & LINKS != 0 || self.sq.chain.open();
+        let (total, entries) = (op.total as i64, op.entries());
+        if self.plan.hand_over != 0 && !chained {
+            op.more_follows(follows);
+            flow.enqueue(op)?;
+            self.plan.hand_over -= 1;
+            return Ok(total);
         }
-        let mut file = self.ring.check(flow, next, &next.args)?;
-        file.reserved(skips(next));
-        Ok(op.append(file))
+        if !flow.begin(&op) {
+            op.more_follows(follows);
+            flow.enqueue(op)?;
+            return Ok(total);
+        }
+        self.inline += entries;
+        self.chained += u64::from(chained) * entries;
+        Ok(flow.carry(op, follows, Runner::Owner))
     }
 
     /// Posts the completion of an entry, if it is to have one.
     #[inline]
     fn post(&mut self, sqe: &Sqe, result: i64) {
+        tell(self.ring, sqe, result, Where::Inline);
         if result >= 0 && skips(sqe) {
             return;
         }
@@ -279,20 +319,43 @@ impl Ring {
                 die: false,
             };
         };
+        trace::submit(self, to_submit, sq.consumer.published(self.mem.sq_tail()));
+        let plan = self.plan(|| {
+            let published = sq.consumer.published(self.mem.sq_tail());
+            let flow = |i: &u32| self.is_flow(&sq, *i);
+            (0..published.min(to_submit)).filter(flow).count() as u32
+        });
         let mut batch = Batch {
             ring: self,
             sq,
             budget: 0,
             die: false,
+            plan,
+            calls: 0,
+            inline: 0,
+            chained: 0,
         };
         let mut stopped = batch.run_deferred();
         if stopped.is_ok() {
             stopped = batch.run_published(to_submit, &mut taken);
         }
         let (die, budget) = (batch.die, batch.budget);
+        self.stats.calls.add_alone(batch.calls);
+        if batch.inline != 0 {
+            self.stats.ran_inline(batch.chained, Why::Chain);
+            self.stats
+                .ran_inline(batch.inline - batch.chained, plan.why);
+        }
         drop(batch);
         self.cancel(budget);
         self.settle();
+        if plan.why != Why::Mode {
+            if stopped.is_err() {
+                self.call_pool();
+            } else if self.has_news() {
+                self.wake_pool();
+            }
+        }
         Submitted {
             taken,
             stopped,
@@ -300,42 +363,104 @@ impl Ring {
         }
     }
 
-    /// Finds the flow of an entry, and does what [`Self::check`] does. A refusal of promised bytes is
-    /// the end of the connection.
+    /// The flow of an entry.
     #[inline]
+    fn flow_of(&self, sqe: &Sqe) -> core::result::Result<ARef<Flow>, Refused> {
+        Ok(self.flow((sqe.args[0] >> 32) as u32).ok_or(EBADF)?)
+    }
+
+    /// As [`Self::check`]; a refusal of promised bytes is the end of the connection.
+    #[inline(always)]
     fn prepare(
         &self,
+        caller: Caller<'_>,
+        place: Where,
+        flow: &Flow,
         sqe: &Sqe,
         args: &[u64; 6],
-    ) -> core::result::Result<(ARef<Flow>, Op), Refused> {
-        let flow = self.flow((args[0] >> 32) as u32).ok_or(EBADF)?;
-        match self.check(&flow, sqe, args) {
-            Ok(op) => Ok((flow, op)),
-            Err(refused) => {
-                if op::promises(sqe.nr) {
-                    flow.abort(errno::econnaborted());
-                }
-                Err(refused)
-            }
+    ) -> core::result::Result<Op, Refused> {
+        let checked = self.check(caller, place, flow, sqe, args);
+        if checked.is_err() && op::promises(sqe.nr) {
+            flow.abort(errno::econnaborted());
         }
+        checked
     }
 
     /// Asks the filter about an entry of `flow`, checks the entry and pins what it names.
     #[inline]
-    fn check(&self, flow: &Flow, sqe: &Sqe, args: &[u64; 6]) -> core::result::Result<Op, Refused> {
+    fn check(
+        &self,
+        caller: Caller<'_>,
+        place: Where,
+        flow: &Flow,
+        sqe: &Sqe,
+        args: &[u64; 6],
+    ) -> core::result::Result<Op, Refused> {
+        trace::dispatch(self, sqe, place);
         if flow.failed() {
             return Err(errno::ecanceled().into());
         }
-        let verdict = if glue::filtered() {
-            glue::seccomp(sqe.nr.into(), &op::filter_args(sqe.nr, args, &self.mem))
-        } else {
-            Verdict::Run
+        let verdict = match caller {
+            Caller::Current if glue::filtered() => {
+                glue::seccomp(sqe.nr.into(), &op::filter_args(sqe.nr, args, &self.mem))
+            }
+            // Threads do not dispatch for who has a filter.
+            _ => Verdict::Run,
         };
         match verdict {
-            Verdict::Run => Op::new(sqe.nr, args, sqe.user_data, &self.mem).map_err(Refused::from),
+            Verdict::Run => {
+                Op::new(caller, sqe.nr, args, sqe.user_data, &self.mem).map_err(Refused::from)
+            }
             Verdict::Refused(result) => Err(Refused { result, die: false }),
             Verdict::Die(result) => Err(Refused { result, die: true }),
         }
+    }
+
+    /// The entry behind `sqe`, the first that is published, if it brings more bytes for the same
+    /// flow, so that they are better sent together. A hint: the owner may change its mind until that
+    /// entry is taken.
+    #[inline]
+    fn next_data(&self, sq: &Sq, sqe: &Sqe) -> Option<Sqe> {
+        if sqe.flags & LINKS != 0 {
+            return None;
+        }
+        let next = self.mem.sqe(sq.consumer.slot().wrapping_add(1));
+        let fits =
+            names(&next, (sqe.args[0] >> 32) as u32) && op::promises(next.nr) && plain(&next);
+        fits.then_some(next)
+    }
+
+    /// Makes the file that `next` sends part of `op`, so that one message carries both, if that is
+    /// what it does. A completion must be set aside for it.
+    #[inline]
+    fn joins(
+        &self,
+        caller: Caller<'_>,
+        place: Where,
+        flow: &Flow,
+        op: &mut Op,
+        next: &Sqe,
+    ) -> core::result::Result<bool, Refused> {
+        if !op.takes(next.nr, &next.args) {
+            return Ok(false);
+        }
+        let mut file = self.check(caller, place, flow, next, &next.args)?;
+        file.reserved(skips(next));
+        Ok(op.append(file))
+    }
+
+    /// Whether the `i`-th of the published entries is one of a flow.
+    fn is_flow(&self, sq: &Sq, i: u32) -> bool {
+        let sqe = self.mem.sqe_flags(sq.consumer.slot().wrapping_add(i));
+        sqe & flags::FLOW != 0
+    }
+
+    /// How many published entries there are up to the last one of a flow; what stands behind
+    /// that has nothing to come before.
+    fn up_to_last_flow(&self, sq: &Sq) -> u32 {
+        let published = sq.consumer.published(self.mem.sq_tail());
+        let last = (0..published).rev().find(|i| self.is_flow(sq, *i));
+        last.map_or(0, |i| i + 1)
     }
 
     /// Takes what is published without running it, because the current task, the owner, is about
@@ -343,55 +468,121 @@ impl Ring {
     /// flows; the rest waits for the next [`Self::submit`].
     pub(crate) fn hand_over(&self) {
         let Some(mut sq) = self.sq() else { return };
-        let mut linked = sq.chain.open()
-            || sq.deferred.as_slice()[sq.deferred_done..]
-                .last()
-                .is_some_and(|sqe| sqe.flags & LINKS != 0);
-        // What stands behind the last entry for a flow has nothing to come before.
-        let published = sq.consumer.available(self.mem.sq_tail()).unwrap_or(0);
-        let behind = |i: &u32| {
-            let sqe = self.mem.sqe(sq.consumer.slot().wrapping_add(*i));
-            sqe.flags & flags::FLOW != 0
-        };
-        let n = (0..published).rev().find(behind).map_or(0, |i| i + 1);
-        for _ in 0..n {
-            let sqe = self.mem.sqe(sq.consumer.slot());
-            let flow = sqe.flags & flags::FLOW != 0;
-            let defer =
-                linked || !flow || !plain(&sqe) || self.deferred_flows.load(Ordering::Relaxed) != 0;
-            if !defer {
-                if self.reserve(1) == 0 {
-                    break;
-                }
-                match self.prepare(&sqe, &sqe.args) {
-                    Ok((flow, mut op)) => {
-                        op.reserved(skips(&sqe));
-                        if flow.enqueue(op).is_err() {
-                            self.cancel(1);
-                            break;
-                        }
-                    }
-                    Err(refused) => {
-                        self.post([Some((sqe.user_data, refused.result, skips(&sqe))), None]);
-                        if refused.die {
-                            glue::die();
-                        }
-                    }
-                }
-            } else {
-                if sq.deferred.len() >= self.mem.layout.sq_entries as usize
-                    || sq.deferred.push(sqe, GFP_KERNEL_ACCOUNT).is_err()
-                {
-                    break;
-                }
-                self.deferred_flows
-                    .fetch_add(flow.into(), Ordering::Relaxed);
-                linked = sqe.flags & LINKS != 0;
+        let mut left = self.up_to_last_flow(&sq);
+        while left != 0 {
+            match self.dispatch(&mut sq, Caller::Current, left, false) {
+                Dispatched::Taken(n) => left -= n,
+                _ => break,
             }
-            self.advance(&mut sq);
         }
         drop(sq);
         self.settle();
+    }
+
+    /// Takes the first entry, of `left` up to the last one for a flow. Unless the caller wants to
+    /// `run` it, its operation is queued.
+    fn dispatch(&self, sq: &mut Sq, caller: Caller<'_>, left: u32, run: bool) -> Dispatched {
+        let sqe = self.mem.sqe(sq.consumer.slot());
+        let flow = sqe.flags & flags::FLOW != 0;
+        let linked = match sq.deferred.as_slice()[sq.deferred_done..].last() {
+            Some(before) => before.flags & LINKS != 0,
+            None => sq.chain.open(),
+        };
+        if linked || !flow || !plain(&sqe) || self.deferred_flows.load(Ordering::Relaxed) != 0 {
+            if sq.deferred.len() >= self.mem.layout.sq_entries as usize
+                || sq.deferred.push(sqe, GFP_KERNEL_ACCOUNT).is_err()
+            {
+                return Dispatched::Stuck;
+            }
+            self.deferred_flows
+                .fetch_add(flow.into(), Ordering::Relaxed);
+            self.advance(sq);
+            return Dispatched::Taken(1);
+        }
+
+        let place = if self.mode() == Mode::Inline {
+            Where::Queue
+        } else {
+            Where::Pool
+        };
+        let reserved = self.reserve(left.min(2));
+        if reserved == 0 {
+            return Dispatched::Stuck;
+        }
+        let prepared = self.flow_of(&sqe).and_then(|flow| {
+            let op = self.prepare(caller, place, &flow, &sqe, &sqe.args)?;
+            Ok((flow, op))
+        });
+        let (flow, mut op) = match prepared {
+            Ok(prepared) => prepared,
+            Err(refused) => {
+                self.cancel(reserved - 1);
+                tell(self, &sqe, refused.result, place);
+                self.post([Some((sqe.user_data, refused.result, skips(&sqe))), None]);
+                if refused.die {
+                    glue::die();
+                }
+                self.advance(sq);
+                return Dispatched::Taken(1);
+            }
+        };
+        op.reserved(skips(&sqe));
+        op.cred = Some(caller.cred());
+        let (mut taken, mut follows) = (1, false);
+        if reserved == 2 {
+            if let Some(next) = self.next_data(sq, &sqe) {
+                // If it is refused, that is found when its turn comes.
+                match self.joins(caller, place, &flow, &mut op, &next) {
+                    Ok(true) => taken = 2,
+                    _ => follows = true,
+                }
+            }
+        }
+        let dispatched = if run && flow.begin(&op) {
+            Dispatched::Begun(flow, op, follows)
+        } else {
+            op.more_follows(follows);
+            if flow.enqueue(op).is_err() {
+                self.cancel(reserved);
+                return Dispatched::Stuck;
+            }
+            Dispatched::Taken(taken)
+        };
+        self.cancel(reserved - taken);
+        for _ in 0..taken {
+            self.advance(sq);
+        }
+        dispatched
+    }
+
+    /// Takes one entry for a thread of the pool, and runs it: whether there was one.
+    pub(crate) fn dispatch_one(&self, by: Runner<'_>) -> bool {
+        let Some(mut sq) = self.sq_for_thread() else {
+            return false;
+        };
+        let tail = self.mem.sq_tail().load(Ordering::Acquire);
+        let left = if self.owner.filtered() {
+            0
+        } else {
+            self.up_to_last_flow(&sq)
+        };
+        if left == 0 {
+            self.saw(tail);
+            return false;
+        }
+        let dispatched = self.dispatch(&mut sq, Caller::Owner(&self.owner), left, true);
+        if matches!(dispatched, Dispatched::Stuck) {
+            // Until there is more, or the owner comes by.
+            self.saw(tail);
+        }
+        drop(sq);
+        let went_on = !matches!(dispatched, Dispatched::Stuck);
+        if let Dispatched::Begun(flow, op, follows) = dispatched {
+            flow.touch(by);
+            flow.carry(op, follows, by);
+        }
+        self.settle();
+        went_on
     }
 
     /// The last dispatch, when the owner ends: what is promised on flows is handed to them.
@@ -404,8 +595,8 @@ impl Ring {
         }
         self.deferred_flows.store(0, Ordering::Relaxed);
         // Looked at once: a sharer of the memory may go on publishing for ever.
-        let published = sq.consumer.available(self.mem.sq_tail());
-        for _ in 0..published.unwrap_or(0) {
+        let published = sq.consumer.published(self.mem.sq_tail());
+        for _ in 0..published {
             let sqe = self.mem.sqe(sq.consumer.slot());
             self.hand_over_at_end(&sqe, linked);
             linked = sqe.flags & LINKS != 0;
@@ -426,11 +617,22 @@ impl Ring {
             }
             return;
         }
-        if let Ok((flow, op)) = self.prepare(sqe, &sqe.args) {
+        let Ok(flow) = self.flow_of(sqe) else { return };
+        if let Ok(op) = self.prepare(Caller::Current, Where::Queue, &flow, sqe, &sqe.args) {
             flow.enqueue(op)
                 .unwrap_or_else(|_| flow.abort(errno::enobufs()));
         }
     }
+}
+
+/// Tells who listens that an entry is done.
+fn tell(ring: &Ring, sqe: &Sqe, result: i64, place: Where) {
+    let flow = if sqe.flags & flags::FLOW != 0 {
+        (sqe.args[0] >> 32) as u32
+    } else {
+        0
+    };
+    trace::complete(ring, sqe.nr, sqe.user_data, flow, result, place);
 }
 
 fn skips(sqe: &Sqe) -> bool {

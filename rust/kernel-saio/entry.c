@@ -52,6 +52,9 @@ static const struct file_operations saio_ring_fops = {
 	.owner		= THIS_MODULE,
 	.release	= saio_ring_release,
 	.mmap		= saio_ring_mmap,
+#ifdef CONFIG_PROC_FS
+	.show_fdinfo	= saio_show_fdinfo,
+#endif
 	.llseek		= noop_llseek,
 };
 
@@ -123,7 +126,7 @@ SYSCALL_DEFINE6(saio_enter, unsigned int, fd, u32, to_submit, u32, min_complete,
 
 	if (in_compat_syscall())
 		return -ENOSYS;
-	if (unlikely(flags))
+	if (unlikely(flags & ~SAIO_ENTER_WAKEUP))
 		return -EINVAL;
 	if (uarg) {
 		if (size < SAIO_ENTER_ARG_SIZE_VER0)
@@ -150,21 +153,54 @@ SYSCALL_DEFINE6(saio_enter, unsigned int, fd, u32, to_submit, u32, min_complete,
 		 * reference to it until it exits.
 		 */
 		ret = saio_rs_enter(fd_file(f)->private_data, to_submit,
-				    min_complete, arg.timeout_ns, &die);
+				    min_complete, flags, arg.timeout_ns, &die);
 	}
 	if (unlikely(die))
 		do_exit(SIGSYS);
 	return ret;
 }
 
-SYSCALL_DEFINE4(saio_register, unsigned int, fd, u32, op, void __user *, uarg,
-		size_t, size)
+static long saio_register_flow(void *ring, u32 op, void __user *uarg,
+			       size_t size)
 {
 	struct saio_flow_reg reg;
 	long ret;
 
 	BUILD_BUG_ON(sizeof(reg) != SAIO_FLOW_REG_SIZE_VER0);
 
+	if (size < SAIO_FLOW_REG_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&reg, sizeof(reg), uarg, size);
+	if (ret)
+		return ret;
+	ret = saio_rs_register(ring, op, &reg);
+	if (!ret && op == SAIO_REGISTER_FLOW &&
+	    copy_to_user(uarg, &reg, sizeof(reg))) {
+		reg.fd = 0;
+		saio_rs_register(ring, SAIO_UNREGISTER_FLOW, &reg);
+		ret = -EFAULT;
+	}
+	return ret;
+}
+
+static long saio_register_pool(void *ring, void __user *uarg, size_t size)
+{
+	struct saio_ring_pool attach;
+	long ret;
+
+	BUILD_BUG_ON(sizeof(attach) != SAIO_RING_POOL_SIZE_VER0);
+
+	if (size < SAIO_RING_POOL_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&attach, sizeof(attach), uarg, size);
+	if (ret)
+		return ret;
+	return saio_rs_attach(ring, &attach);
+}
+
+SYSCALL_DEFINE4(saio_register, unsigned int, fd, u32, op, void __user *, uarg,
+		size_t, size)
+{
 	if (in_compat_syscall())
 		return -ENOSYS;
 	CLASS(fd, f)(fd);
@@ -173,26 +209,71 @@ SYSCALL_DEFINE4(saio_register, unsigned int, fd, u32, op, void __user *, uarg,
 		return -EBADF;
 	if (!saio_is_ring(fd_file(f)))
 		return -EOPNOTSUPP;
-	if (op >= SAIO_REGISTER_LAST || size < SAIO_FLOW_REG_SIZE_VER0)
+	switch (op) {
+	case SAIO_REGISTER_FLOW:
+	case SAIO_UNREGISTER_FLOW:
+		return saio_register_flow(fd_file(f)->private_data, op, uarg,
+					  size);
+	case SAIO_REGISTER_POOL:
+		return saio_register_pool(fd_file(f)->private_data, uarg, size);
+	default:
 		return -EINVAL;
-	ret = copy_struct_from_user(&reg, sizeof(reg), uarg, size);
+	}
+}
+
+static long saio_pool_read_stat(void __user *uattr, size_t size)
+{
+	struct saio_pool_stat stat;
+	long ret;
+
+	BUILD_BUG_ON(sizeof(stat) != SAIO_POOL_STAT_SIZE_VER0);
+
+	if (size < SAIO_POOL_STAT_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&stat, sizeof(stat), uattr, size);
 	if (ret)
 		return ret;
-	ret = saio_rs_register(fd_file(f)->private_data, op, &reg);
-	if (!ret && op == SAIO_REGISTER_FLOW &&
-	    copy_to_user(uarg, &reg, sizeof(reg))) {
-		reg.fd = 0;
-		saio_rs_register(fd_file(f)->private_data,
-				 SAIO_UNREGISTER_FLOW, &reg);
+	ret = saio_rs_pool_stat(&stat);
+	if (!ret && copy_to_user(uattr, &stat, sizeof(stat)))
 		ret = -EFAULT;
-	}
 	return ret;
 }
 
-/* The number is taken; the pools that it will manage do not exist yet. */
-SYSCALL_DEFINE3(saio_pool, u32, cmd, void __user *, attr, size_t, size)
+SYSCALL_DEFINE3(saio_pool, u32, cmd, void __user *, uattr, size_t, size)
 {
-	return -ENOSYS;
+	bool changes = cmd == SAIO_POOL_CREATE || cmd == SAIO_POOL_SET ||
+		       cmd == SAIO_POOL_REMOVE;
+	struct cpumask *cpus = NULL;
+	struct saio_pool_attr attr;
+	long ret;
+	int err;
+
+	BUILD_BUG_ON(sizeof(attr) != SAIO_POOL_ATTR_SIZE_VER0);
+
+	if (in_compat_syscall())
+		return -ENOSYS;
+	if (cmd >= SAIO_POOL_LAST)
+		return -EINVAL;
+	if (changes && !saio_admin())
+		return -EPERM;
+	if (cmd == SAIO_POOL_STAT)
+		return saio_pool_read_stat(uattr, size);
+
+	if (size < SAIO_POOL_ATTR_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&attr, sizeof(attr), uattr, size);
+	if (ret)
+		return ret;
+	if (changes && attr.set & SAIO_POOL_SET_CPUS) {
+		cpus = saio_cpus_read(&attr, &err);
+		if (!cpus)
+			return err;
+	}
+	ret = saio_rs_pool(cmd, &attr, &cpus);
+	if (!ret && cmd != SAIO_POOL_REMOVE &&
+	    copy_to_user(uattr, &attr, sizeof(attr)))
+		ret = -EFAULT;
+	return ret;
 }
 
 void __saio_task_exit(void)

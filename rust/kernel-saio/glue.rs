@@ -4,9 +4,108 @@
 //!
 //! C header: [`include/linux/saio_glue.h`](srctree/include/linux/saio_glue.h)
 
-use core::ptr::NonNull;
-use kernel::{bindings, prelude::*};
+use core::ptr::{self, NonNull};
+use kernel::{bindings, prelude::*, types::Opaque};
 
+/// A reference to a task.
+pub(crate) struct Task(NonNull<bindings::task_struct>);
+
+// SAFETY: References to tasks may be used and dropped anywhere.
+unsafe impl Send for Task {}
+// SAFETY: What is done through a shared reference, C allows anybody.
+unsafe impl Sync for Task {}
+
+impl Task {
+    /// The current task.
+    pub(crate) fn current() -> Self {
+        // SAFETY: No requirements.
+        let task = unsafe { bindings::saio_task_get_current() };
+        // SAFETY: There always is a current task.
+        Self(unsafe { NonNull::new_unchecked(task) })
+    }
+
+    /// Takes a reference over.
+    ///
+    /// # Safety
+    ///
+    /// `task` must be valid and the reference the caller's.
+    pub(crate) unsafe fn from_raw(task: NonNull<bindings::task_struct>) -> Self {
+        Self(task)
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut bindings::task_struct {
+        self.0.as_ptr()
+    }
+
+    /// Whether it is the current one.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.0.as_ptr() == current()
+    }
+
+    /// Whether a seccomp filter would have to be asked about its calls.
+    pub(crate) fn filtered(&self) -> bool {
+        // SAFETY: The task is valid.
+        unsafe { bindings::saio_filtered_of(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours.
+        unsafe { bindings::saio_task_put(self.0.as_ptr()) };
+    }
+}
+
+/// Whose call an entry is: whose descriptors it names, whose credentials it has.
+#[derive(Clone, Copy)]
+pub(crate) enum Caller<'a> {
+    /// The current task is the owner.
+    Current,
+    /// The owner, while somebody else dispatches.
+    Owner(&'a Task),
+}
+
+impl Caller<'_> {
+    /// The credentials that it has now.
+    pub(crate) fn cred(self) -> Cred {
+        match self {
+            Self::Current => Cred::current(),
+            Self::Owner(task) => Cred::of(task),
+        }
+    }
+}
+
+/// Who goes on with the flows of a ring: [`struct saio_home`].
+#[pin_data]
+pub(crate) struct Home {
+    #[pin]
+    raw: Opaque<bindings::saio_home>,
+}
+
+// SAFETY: Everything in it is under its lock.
+unsafe impl Send for Home {}
+// SAFETY: As above.
+unsafe impl Sync for Home {}
+
+impl Home {
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: The memory is ours to initialise, and not moved after.
+            raw <- Opaque::ffi_init(|home| unsafe { bindings::saio_home_init(home) }),
+        })
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut bindings::saio_home {
+        self.raw.get()
+    }
+
+    /// Whether a flow waits for a thread; a hint.
+    pub(crate) fn has_ready(&self) -> bool {
+        // SAFETY: It is set up.
+        unsafe { bindings::saio_home_has_ready(self.raw.get()) }
+    }
+}
 /// A reference to an open file, the source of a sendfile.
 pub(crate) struct File(NonNull<bindings::file>);
 
@@ -14,11 +113,16 @@ pub(crate) struct File(NonNull<bindings::file>);
 unsafe impl Send for File {}
 
 impl File {
-    /// The regular file `fd` of the current task, if it may be sent from `pos` for `len` bytes.
-    pub(crate) fn get(fd: u32, pos: i64, len: usize) -> Result<Self> {
+    /// The regular file `fd` of a task, if it may be sent from `pos` for `len` bytes.
+    pub(crate) fn get(whose: Caller<'_>, fd: u32, pos: i64, len: usize) -> Result<Self> {
+        let task = match whose {
+            Caller::Current => ptr::null_mut(),
+            Caller::Owner(task) => task.as_ptr(),
+        };
         let mut err = 0;
-        // SAFETY: `err` is valid for the call; the function checks the rest itself.
-        let file = unsafe { bindings::saio_file_get(fd, pos, len, &mut err) };
+        // SAFETY: `err` is valid for the call, and so is the task; the function checks the rest
+        // itself.
+        let file = unsafe { bindings::saio_file_get(task, fd, pos, len, &mut err) };
         NonNull::new(file)
             .map(Self)
             .ok_or_else(|| Error::from_errno(err))
@@ -51,6 +155,14 @@ impl Cred {
         Self(unsafe { NonNull::new_unchecked(cred.cast_mut()) })
     }
 
+    /// Those of a task.
+    fn of(task: &Task) -> Self {
+        // SAFETY: The task is valid, and always has credentials to return.
+        let cred = unsafe { bindings::saio_cred_get_of(task.as_ptr()) };
+        // SAFETY: A task always has credentials.
+        Self(unsafe { NonNull::new_unchecked(cred.cast_mut()) })
+    }
+
     /// Runs `f` with these credentials.
     pub(crate) fn with<T>(&self, f: impl FnOnce() -> T) -> T {
         // SAFETY: The reference outlives the override, which ends below.
@@ -79,6 +191,12 @@ pub(crate) fn current() -> *mut bindings::task_struct {
 pub(crate) fn interrupted() -> bool {
     // SAFETY: No requirements.
     unsafe { bindings::saio_interrupted() }
+}
+
+/// Nanoseconds since some time, for differences.
+pub(crate) fn clock() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_clock() }
 }
 
 /// The current time in jiffies.

@@ -83,7 +83,8 @@ impl Layout {
         p.flow_off = p.cq_off + p.cq_entries * size_of::<bindings::saio_cqe>() as u32;
         p.arena_off = (p.flow_off + p.flows * size_of::<u32>() as u32).next_multiple_of(PAGE);
         p.map_size = p.arena_off + p.arena_size;
-        p.features = bindings::SAIO_FEAT_INLINE | bindings::SAIO_FEAT_FLOWS;
+        p.features =
+            bindings::SAIO_FEAT_INLINE | bindings::SAIO_FEAT_FLOWS | bindings::SAIO_FEAT_POOLS;
         Ok(Self {
             sq_entries: p.sq_entries,
             cq_entries: p.cq_entries,
@@ -149,6 +150,14 @@ impl Mem {
         self.word(offset_of!(bindings::saio_ring, sq_flags))
     }
 
+    pub(crate) fn mode(&self) -> &AtomicU32 {
+        self.word(offset_of!(bindings::saio_ring, mode))
+    }
+
+    pub(crate) fn pool(&self) -> &AtomicU32 {
+        self.word(offset_of!(bindings::saio_ring, pool))
+    }
+
     pub(crate) fn sq_tail(&self) -> &AtomicU32 {
         self.word(offset_of!(bindings::saio_ring, sq_tail))
     }
@@ -179,6 +188,16 @@ impl Mem {
                     .cast::<Sqe>()
                     .add(slot),
             )
+        }
+    }
+
+    /// Flags of an entry; `slot` is reduced to the size of the queue.
+    pub(crate) fn sqe_flags(&self, slot: u32) -> u16 {
+        let slot = (slot & (self.layout.sq_entries - 1)) as usize;
+        // SAFETY: By the type invariant the slot is inside the area and aligned.
+        unsafe {
+            let sqe = self.base.add(self.layout.sq_off as usize).cast::<Sqe>();
+            ptr::read_volatile(&raw const (*sqe.add(slot)).flags)
         }
     }
 

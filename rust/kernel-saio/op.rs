@@ -4,9 +4,10 @@
 
 use crate::{
     errno,
-    glue::{Cred, File},
+    glue::{Caller, Cred, File},
     mem::Mem,
     ring::Ring,
+    trace::{self, Where},
 };
 use core::mem::size_of;
 use kernel::{bindings, prelude::*};
@@ -100,9 +101,38 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy)]
 pub(crate) struct Completion {
     user_data: u64,
-    /// Whether a slot is reserved, to be filled whatever the result (`Some(false)`), or only by a
-    /// failure (`Some(true)`).
-    reserved: Option<bool>,
+    nr: u16,
+    reserved: Reserved,
+}
+
+/// Whether a slot is reserved for the completion.
+#[derive(Clone, Copy)]
+enum Reserved {
+    No,
+    /// To be filled whatever the result.
+    Always,
+    /// To be filled by a failure.
+    OnlyFailure,
+}
+
+impl Completion {
+    fn new(nr: u16, user_data: u64) -> Self {
+        Self {
+            user_data,
+            nr,
+            reserved: Reserved::No,
+        }
+    }
+
+    /// What [`Ring::post`] takes, for this result.
+    fn with(self, result: i64) -> Option<(u64, i64, bool)> {
+        let only_failure = match self.reserved {
+            Reserved::No => return None,
+            Reserved::Always => false,
+            Reserved::OnlyFailure => true,
+        };
+        Some((self.user_data, result, only_failure))
+    }
 }
 
 /// How running an operation ended.
@@ -132,6 +162,10 @@ pub(crate) struct Op {
     second: Option<Completion>,
     /// Whose operation it is, if another task has to run it.
     pub(crate) cred: Option<Cred>,
+    /// When it was put behind others or left to a thread, as [`glue::clock`] says; 0: not at all.
+    ///
+    /// [`glue::clock`]: crate::glue::clock
+    pub(crate) since: u64,
 }
 
 /// What the seccomp filter is asked about an entry of a flow.
@@ -159,7 +193,13 @@ impl Op {
     ///
     /// `EOPNOTSUPP` for a call that flows do not have, otherwise what the call would say.
     #[inline]
-    pub(crate) fn new(nr: u16, args: &[u64; 6], user_data: u64, mem: &Mem) -> Result<Self> {
+    pub(crate) fn new(
+        caller: Caller<'_>,
+        nr: u16,
+        args: &[u64; 6],
+        user_data: u64,
+        mem: &Mem,
+    ) -> Result<Self> {
         let mut total = 0;
         let kind = match nr {
             nr::WRITE => Self::data(args[1], args[2], false, mem, &mut total)?,
@@ -178,7 +218,7 @@ impl Op {
                 }
                 total = args[3];
                 let part = Part {
-                    file: File::get(args[1] as u32, args[2] as i64, total as usize)?,
+                    file: File::get(caller, args[1] as u32, args[2] as i64, total as usize)?,
                     pos: args[2] as i64,
                     len: total,
                 };
@@ -209,12 +249,10 @@ impl Op {
             kind,
             total,
             done: 0,
-            completion: Completion {
-                user_data,
-                reserved: None,
-            },
+            completion: Completion::new(nr, user_data),
             second: None,
             cred: None,
+            since: 0,
         })
     }
 
@@ -224,12 +262,10 @@ impl Op {
             kind: Kind::Shutdown { how },
             total: 0,
             done: 0,
-            completion: Completion {
-                user_data: 0,
-                reserved: None,
-            },
+            completion: Completion::new(nr::SHUTDOWN, 0),
             second: None,
             cred: Some(Cred::current()),
+            since: 0,
         }
     }
 
@@ -291,12 +327,23 @@ impl Op {
 
     /// Gives the operation the completion that was reserved for it.
     pub(crate) fn reserved(&mut self, only_failure: bool) {
-        self.completion.reserved = Some(only_failure);
+        self.completion.reserved = if only_failure {
+            Reserved::OnlyFailure
+        } else {
+            Reserved::Always
+        };
     }
 
     /// Whether [`Self::append`] can take this entry of the same flow.
     pub(crate) fn takes(&self, nr: u16, args: &[u64; 6]) -> bool {
         nr == nr::SENDFILE && args[3] != 0 && matches!(self.kind, Kind::Data { part: None, .. })
+    }
+
+    /// Notes that more bytes come at once, if so.
+    pub(crate) fn more_follows(&mut self, follows: bool) {
+        if let Kind::Data { more, .. } = &mut self.kind {
+            *more |= follows;
+        }
     }
 
     /// Makes the file that `op` sends a part of this operation, if [`Self::takes`] it.
@@ -315,8 +362,11 @@ impl Op {
 
     /// Reports the result of the operation, or of each of its two entries, to the ring.
     #[inline]
-    pub(crate) fn complete(self, result: i64, ring: &Ring) {
-        let (mut first, mut second) = (None, None);
+    pub(crate) fn complete(&self, result: i64, ring: &Ring, flow: u32, place: Where) {
+        let mut second = None;
+        let tell = |entry: &Completion, result| {
+            trace::complete(ring, entry.nr, entry.user_data, flow, result, place);
+        };
         let mut result = result;
         if let (
             Some(entry),
@@ -327,16 +377,20 @@ impl Op {
         {
             let (before, own) = (self.total - part.len, part.len as i64);
             let file = if result < 0 { result } else { own };
-            second = entry.reserved.map(|skip| (entry.user_data, file, skip));
+            tell(&entry, file);
+            second = entry.with(file);
             // What stands before a file that fails may have left.
             if result >= 0 || self.done >= before {
                 result = before as i64;
             }
         }
-        if let Some(skip) = self.completion.reserved {
-            first = Some((self.completion.user_data, result, skip));
-        }
-        ring.post([first, second]);
+        tell(&self.completion, result);
+        ring.post([self.completion.with(result), second]);
+    }
+
+    /// How many entries the operation is: two if a file was appended.
+    pub(crate) fn entries(&self) -> u64 {
+        1 + u64::from(self.second.is_some())
     }
 
     /// Whether the operation carries bytes.

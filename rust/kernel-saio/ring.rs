@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Rings: the shared memory, its two queues and the table of flows.
+//!
+//! [`gate`] has who may dispatch, [`attach`] the way to a pool.
+
+mod attach;
+mod gate;
 
 use crate::{
     errno,
     flow::Flow,
-    glue,
+    glue::Task,
     logic::{
         chain::Chain,
         ring::{Consumer, Poster},
+        sched::Mode,
     },
     mem::{Layout, Mem, Sqe},
+    stats::RingStats,
 };
-use core::{
-    cell::{Cell, UnsafeCell},
-    ops::{Deref, DerefMut},
-    sync::atomic::{fence, AtomicBool, AtomicU32, Ordering},
-};
+use attach::Link;
+use core::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering};
+use gate::Gate;
+pub(crate) use gate::SqGuard;
 use kernel::{
     bindings, new_condvar, new_spinlock,
     prelude::*,
@@ -24,7 +30,10 @@ use kernel::{
     types::ARef,
 };
 
-/// The dispatching end of the submission queue; only the owner touches it.
+/// Numbers of rings.
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
+/// The dispatching end of the submission queue.
 pub(crate) struct Sq {
     pub(crate) consumer: Consumer,
     pub(crate) chain: Chain,
@@ -53,17 +62,16 @@ struct Flows {
 }
 
 /// A ring.
-///
-/// # Invariants
-///
-/// `sq` is accessed by the task `owner` only, through the one [`SqGuard`] that exists while
-/// `dispatching` is set.
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Ring {
     /// Stands first: C knows the ring by it.
     pub(crate) mem: Mem,
-    owner: *mut bindings::task_struct,
+    #[pin]
+    pub(crate) link: Link,
+    pub(crate) id: u32,
+    pub(crate) owner: Task,
+    pub(crate) stats: RingStats,
     /// The owner has ended, or got another program.
     dead: AtomicBool,
     /// Somebody was told to wait until published entries are dispatched.
@@ -72,45 +80,14 @@ pub(crate) struct Ring {
     head: AtomicU32,
     /// How many of the deferred entries act on flows.
     pub(crate) deferred_flows: AtomicU32,
-    sq: UnsafeCell<Sq>,
-    dispatching: Cell<bool>,
+    #[pin]
+    gate: Gate,
     #[pin]
     cq: SpinLock<Cq>,
     #[pin]
     posted: CondVar,
     #[pin]
     flows: SpinLock<Flows>,
-}
-
-// SAFETY: By the type invariant `sq` and `dispatching` belong to one task; `owner` is only
-// compared; everything else is `Send` and `Sync`.
-unsafe impl Send for Ring {}
-// SAFETY: As above.
-unsafe impl Sync for Ring {}
-
-/// The owner's access to the submission queue, for as long as it dispatches.
-pub(crate) struct SqGuard<'a>(&'a Ring);
-
-impl Deref for SqGuard<'_> {
-    type Target = Sq;
-
-    fn deref(&self) -> &Sq {
-        // SAFETY: `Ring::sq` gives out one guard at a time, to the owner.
-        unsafe { &*self.0.sq.get() }
-    }
-}
-
-impl DerefMut for SqGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Sq {
-        // SAFETY: As above.
-        unsafe { &mut *self.0.sq.get() }
-    }
-}
-
-impl Drop for SqGuard<'_> {
-    fn drop(&mut self) {
-        self.0.dispatching.set(false);
-    }
 }
 
 impl Ring {
@@ -122,7 +99,8 @@ impl Ring {
             slots.push(
                 Slot {
                     flow: None,
-                    generation: 0,
+                    // So that no reference is zero.
+                    generation: 1,
                     given_up: false,
                 },
                 GFP_KERNEL_ACCOUNT,
@@ -131,18 +109,20 @@ impl Ring {
         let ring = Arc::pin_init(
             pin_init!(Self {
                 mem,
-                owner: glue::current(),
+                link <- Link::new(),
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                owner: Task::current(),
+                stats: RingStats::default(),
                 dead: AtomicBool::new(false),
                 attention: AtomicBool::new(false),
                 head: AtomicU32::new(0),
                 deferred_flows: AtomicU32::new(0),
-                sq: UnsafeCell::new(Sq {
+                gate <- Gate::new(Sq {
                     consumer: Consumer::new(layout.sq_entries),
                     chain: Chain::new(),
                     deferred: KVec::new(),
                     deferred_done: 0,
                 }),
-                dispatching: Cell::new(false),
                 cq <- new_spinlock!(Cq {
                     poster: Poster::new(layout.cq_entries),
                     waiting: false,
@@ -152,7 +132,7 @@ impl Ring {
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        // Until pools exist nobody looks at the queue but the owner, when it is told to.
+        // Nobody looks at the queue by itself until it is attached to a pool.
         ring.mem
             .sq_flags()
             .store(bindings::SAIO_RING_NEED_WAKEUP, Ordering::Relaxed);
@@ -161,7 +141,7 @@ impl Ring {
 
     /// Whether the current task may use the ring.
     pub(crate) fn check_owner(&self) -> Result {
-        if self.owner != glue::current() {
+        if !self.owner.is_current() {
             return Err(EPERM);
         }
         if self.dead.load(Ordering::Relaxed) {
@@ -170,14 +150,21 @@ impl Ring {
         Ok(())
     }
 
-    /// The submission queue, unless the ring is dead, or the current task is not the owner or is
-    /// dispatching already.
+    /// The submission queue for its owner, unless the ring is dead, or the current task is not the
+    /// owner or is dispatching already.
     pub(crate) fn sq(&self) -> Option<SqGuard<'_>> {
-        if self.is_dead() || self.owner != glue::current() || self.dispatching.replace(true) {
+        if self.is_dead() || !self.owner.is_current() {
             return None;
         }
-        // INVARIANT: `dispatching` is set until the guard is dropped.
-        Some(SqGuard(self))
+        self.gate.enter()
+    }
+
+    /// The submission queue for a thread of the pool, unless somebody has it.
+    pub(crate) fn sq_for_thread(&self) -> Option<SqGuard<'_>> {
+        if self.is_dead() || self.mode() == Mode::Inline {
+            return None;
+        }
+        self.gate.try_enter()
     }
 
     /// Whether the ring has seen the last of its owner.
@@ -323,7 +310,7 @@ impl Ring {
             return;
         }
         let flow = slot.flow.take();
-        slot.generation = generation.wrapping_add(1);
+        slot.generation = generation.checked_add(1).unwrap_or(1);
         slot.given_up = false;
         self.mem
             .status(index)
@@ -340,7 +327,7 @@ impl Ring {
 
     /// Whether the current task is the owner and runs a batch.
     pub(crate) fn dispatching_here(&self) -> bool {
-        self.owner == glue::current() && self.dispatching.get()
+        self.owner.is_current() && self.gate.owner_inside()
     }
 
     /// Whether entries that are published and not dispatched name the flow. Whoever is told to
@@ -375,6 +362,36 @@ impl Ring {
         }
     }
 
+    /// What is shown to operators.
+    pub(crate) fn info(&self) -> bindings::saio_ring_info {
+        let flows = self.flows.lock();
+        let used = flows.slots.iter().filter(|slot| slot.flow.is_some());
+        let used = used.count() as u32;
+        drop(flows);
+        let head = self.head.load(Ordering::Relaxed);
+        let tail = self.mem.sq_tail().load(Ordering::Relaxed);
+        let stats = &self.stats;
+        bindings::saio_ring_info {
+            owner: self.owner.as_ptr(),
+            ring: self.id,
+            mode: self.mode() as u32,
+            pool: self.pool().map_or([0; _], |pool| pool.name),
+            published: tail.wrapping_sub(head).min(self.mem.layout.sq_entries),
+            sq_entries: self.mem.layout.sq_entries,
+            flows: used,
+            calls: stats.calls.get(),
+            run_inline: stats.inline.get(),
+            pooled: stats.pooled.get(),
+            queued: stats.queued.get(),
+            bytes: stats.bytes.get() + stats.bytes_inline.get(),
+            parks: stats.parks.get(),
+            steals: stats.steals.get(),
+            wakeups: stats.wakeups.get(),
+            why: stats.why(),
+            wait_hist: stats.waits.get(),
+        }
+    }
+
     /// Calls `f` for every flow, without a lock held.
     fn each_flow(&self, f: impl Fn(&Flow)) {
         for index in 0..self.mem.layout.flows as usize {
@@ -387,6 +404,7 @@ impl Ring {
 
     /// The owner ends: what is published is handed over, and every flow is left to itself.
     pub(crate) fn end(&self) {
+        self.detach(true);
         self.dispatch_at_end();
         self.dead.store(true, Ordering::SeqCst);
         self.each_flow(Flow::leave);

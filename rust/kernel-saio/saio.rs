@@ -6,9 +6,11 @@
 //!
 //! | module | has |
 //! |---|---|
-//! | [`ring`] | the ring: queues, completions, table of flows |
+//! | [`ring`] | the ring: queues, completions, table of flows, attachment to a pool |
 //! | [`enter`] | dispatch of entries |
 //! | [`flow`] | flows: order, parking, failure, what outlives their holder |
+//! | [`pool`] | pools: their threads, their rings, their table |
+//! | [`stats`], [`trace`] | what is counted and told |
 //! | [`op`] | what can be done on a flow |
 //! | [`send`] | doing it |
 //! | [`mem`] | shared memory |
@@ -25,21 +27,28 @@ mod glue;
 mod logic;
 mod mem;
 mod op;
+mod pool;
 mod ring;
 mod send;
+mod stats;
+mod trace;
 
 use core::{
     cell::{Cell, RefCell},
     ffi::{c_long, c_void},
     ptr,
 };
-use flow::Flow;
+use flow::{Flow, Runner};
 use kernel::{
     bindings,
     prelude::*,
     sync::{Arc, ArcBorrow},
 };
 use mem::Layout;
+use pool::{
+    table::{self, Cpus},
+    Pool,
+};
 use ring::Ring;
 
 const __LOG_PREFIX: &[u8] = b"saio\0";
@@ -161,6 +170,7 @@ unsafe extern "C" fn saio_rs_enter(
     ring: *mut c_void,
     to_submit: u32,
     min_complete: u32,
+    flags: u32,
     timeout_ns: u64,
     die: *mut bool,
 ) -> c_long {
@@ -170,6 +180,12 @@ unsafe extern "C" fn saio_rs_enter(
         ring.check_owner()?;
         if min_complete > ring.mem.layout.cq_entries {
             return Err(EINVAL);
+        }
+        if flags & bindings::SAIO_ENTER_WAKEUP != 0 {
+            ring.call_pool();
+            if to_submit | min_complete == 0 {
+                return Ok(0);
+            }
         }
         let submitted = ring.submit(to_submit);
         *die = submitted.die;
@@ -225,6 +241,103 @@ unsafe extern "C" fn saio_rs_register(
     })())
 }
 
+/// What is shown of a ring.
+///
+/// # Safety
+///
+/// `ring` must be alive, `info` valid.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_ring_info(ring: *mut c_void, info: *mut bindings::saio_ring_info) {
+    // SAFETY: By the caller's promise.
+    let (ring, info) = unsafe { (&*ring.cast::<Ring>(), &mut *info) };
+    *info = ring.info();
+}
+
+/// `SAIO_REGISTER_POOL`.
+///
+/// # Safety
+///
+/// `ring` must be alive and come from `saio_rs_setup`, `attach` must be valid.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_attach(
+    ring: *mut c_void,
+    attach: *const bindings::saio_ring_pool,
+) -> c_long {
+    // SAFETY: By the caller's promise.
+    let (ring, attach) = unsafe { (ArcBorrow::from_raw(ring.cast::<Ring>()), &*attach) };
+    answer((|| {
+        ring.check_owner()?;
+        table::attach(ring, attach)?;
+        Ok(0)
+    })())
+}
+
+/// `saio_pool`, but for the counters.
+///
+/// # Safety
+///
+/// `attr` must be valid, `*cpus` null or a mask that is taken over; then it is null.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_pool(
+    cmd: u32,
+    attr: *mut bindings::saio_pool_attr,
+    cpus: *mut *mut bindings::cpumask,
+) -> c_long {
+    // SAFETY: By the caller's promise.
+    let (attr, cpus) = unsafe {
+        let cpus = Cpus::from_raw(ptr::replace(cpus, ptr::null_mut()));
+        (&mut *attr, cpus)
+    };
+    answer(table::command(cmd, attr, cpus).map(|()| 0))
+}
+
+/// `SAIO_POOL_STAT`.
+///
+/// # Safety
+///
+/// `stat` must be valid.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_pool_stat(stat: *mut bindings::saio_pool_stat) -> c_long {
+    // SAFETY: By the caller's promise.
+    answer(table::stat(unsafe { &mut *stat }).map(|()| 0))
+}
+
+/// Boot.
+#[no_mangle]
+extern "C" fn saio_rs_init() -> i32 {
+    table::init().map_or_else(|err| err.to_errno(), |()| 0)
+}
+
+macro_rules! pool_hooks {
+    ($($(#[$doc:meta])* fn $name:ident($pool:ident $(, $arg:ident: $ty:ty)*) $body:block)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// `pool` must be a pool that lives meanwhile.
+            #[no_mangle]
+            unsafe extern "C" fn $name(pool: *mut c_void $(, $arg: $ty)*) {
+                // SAFETY: By the caller's promise.
+                let $pool = unsafe { &*pool.cast::<Pool>() };
+                $body
+            }
+        )*
+    };
+}
+
+pool_hooks! {
+    /// A flow of the ring in `slot` waits for a thread. In any context.
+    fn saio_rs_pool_ready(pool, slot: u32) {
+        pool.poll(slot as usize);
+        pool.wake();
+    }
+    /// A thread waits within an entry. In the scheduler.
+    fn saio_rs_pool_held_up(pool) { pool.held_up(); }
+    /// It goes on. In the scheduler.
+    fn saio_rs_pool_goes_on(pool) { pool.goes_on(); }
+}
+
 /// The current task ends, or gets another program.
 ///
 /// # Safety
@@ -266,7 +379,7 @@ flow_hooks! {
     /// Whether a write by another way has to wait.
     fn saio_rs_flow_busy(flow) -> bool { flow.busy() }
     /// The workqueue runs the flow.
-    fn saio_rs_flow_work(flow) { flow.work() }
+    fn saio_rs_flow_work(flow) { flow.work(Runner::Queue) }
     /// The last descriptor is closed; whether the socket lives on.
     fn saio_rs_flow_closed(flow) -> bool { flow.closed() }
     /// A descriptor in the owner's table is closed.

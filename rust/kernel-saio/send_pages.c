@@ -22,18 +22,21 @@
 
 /**
  * saio_file_get - the source of a sendfile entry
- * @fd: descriptor in the table of the current task
+ * @task: whose descriptor @fd is; NULL: the current task's
+ * @fd: descriptor
  * @pos: position of its first byte
  * @len: bytes
  * @err: why NULL was returned
  */
-struct file *saio_file_get(unsigned int fd, loff_t pos, size_t len, int *err)
+struct file *saio_file_get(struct task_struct *task, unsigned int fd,
+			   loff_t pos, size_t len, int *err)
 {
-	struct file *file = fget(fd);
+	struct file *file = task ? fget_task(task, fd) : fget(fd);
 
 	*err = -EBADF;
 	if (!file)
 		return NULL;
+	/* fget_task() also gives what was opened with O_PATH; this takes none. */
 	if (!(file->f_mode & FMODE_READ))
 		goto out;
 	*err = -EINVAL;

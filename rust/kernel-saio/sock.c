@@ -7,7 +7,8 @@
  * release of the holder's own file: what the flow still has to send keeps the
  * socket, as an orphan.
  *
- * Lock order: state lock of the flow (Rust) -> lock of the socket's wait queue.
+ * Lock order: state lock of the flow (Rust) -> lock of the socket's wait queue ->
+ * lock of the ring's home.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -42,22 +43,30 @@ void saio_sock_free(struct saio_sock *ss)
 	kfree_rcu(ss, rcu);
 }
 
-static struct saio_sock *saio_sock_lookup(struct socket *sock)
+/*
+ * The flow of a socket, with a reference; NULL also if the current task runs an
+ * entry of that flow, which @own tells if it is not NULL.
+ */
+static struct saio_sock *__saio_sock_lookup(struct socket *sock, bool *own)
 {
 	struct saio_sock *ss;
+	bool runs = false;
 
 	rcu_read_lock();
 	ss = rcu_dereference(sock->saio);
-	if (ss && (READ_ONCE(ss->runner) == current ||
-		   !refcount_inc_not_zero(&ss->refs)))
+	if (ss)
+		runs = READ_ONCE(ss->runner) == current;
+	if (ss && (runs || !refcount_inc_not_zero(&ss->refs)))
 		ss = NULL;
 	rcu_read_unlock();
+	if (own)
+		*own = runs;
 	return ss;
 }
 
-bool saio_sock_test(struct saio_sock *ss, unsigned int bit)
+static struct saio_sock *saio_sock_lookup(struct socket *sock)
 {
-	return test_bit(bit, &ss->state);
+	return __saio_sock_lookup(sock, NULL);
 }
 
 void saio_sock_set(struct saio_sock *ss, unsigned int bit, bool on)
@@ -65,12 +74,33 @@ void saio_sock_set(struct saio_sock *ss, unsigned int bit, bool on)
 	assign_bit(bit, &ss->state, on);
 }
 
+/* Let a thread of the pool go on with the flow, if the ring has a pool. */
+static bool saio_sock_to_pool(struct saio_sock *ss)
+{
+	struct saio_home *home = ss->home;
+	unsigned long irq;
+	bool pool;
+
+	spin_lock_irqsave(&home->lock, irq);
+	pool = home->pool;
+	if (pool) {
+		if (list_empty(&ss->ready)) {
+			saio_sock_get(ss);
+			list_add_tail(&ss->ready, &home->ready);
+		}
+		saio_rs_pool_ready(home->pool, home->slot);
+	}
+	spin_unlock_irqrestore(&home->lock, irq);
+	return pool;
+}
+
 static void saio_sock_work(struct work_struct *work)
 {
 	struct saio_sock *ss = container_of(to_delayed_work(work),
 					    struct saio_sock, work);
 
-	saio_rs_flow_work(ss);
+	if (!saio_sock_to_pool(ss))
+		saio_rs_flow_work(ss);
 	saio_sock_put(ss);
 }
 
@@ -97,6 +127,8 @@ static void saio_sock_close_work(struct work_struct *work)
 /* Let the work of the flow run in @delay jiffies, instead of when it was due. */
 void saio_sock_kick(struct saio_sock *ss, unsigned long delay)
 {
+	if (!delay && saio_sock_to_pool(ss))
+		return;
 	saio_sock_get(ss);
 	if (mod_delayed_work(saio_wq, &ss->work, delay))
 		saio_sock_put(ss);
@@ -121,14 +153,61 @@ static int saio_sock_wake(struct wait_queue_entry *wait, unsigned int mode,
 	return 0;
 }
 
+void saio_home_init(struct saio_home *home)
+{
+	spin_lock_init(&home->lock);
+	INIT_LIST_HEAD(&home->ready);
+	home->pool = NULL;
+	home->slot = 0;
+}
+
+bool saio_home_has_ready(const struct saio_home *home)
+{
+	return !list_empty(&home->ready);
+}
+
+/* The first flow that wants a thread, with a reference. */
+struct saio_sock *saio_home_pop(struct saio_home *home)
+{
+	struct saio_sock *ss;
+
+	spin_lock_irq(&home->lock);
+	ss = list_first_entry_or_null(&home->ready, struct saio_sock, ready);
+	if (ss)
+		list_del_init(&ss->ready);
+	spin_unlock_irq(&home->lock);
+	return ss;
+}
+
+/* The ring goes to another pool, or with NULL to none; what is ready goes too. */
+void saio_home_set(struct saio_home *home, void *pool, u32 slot)
+{
+	struct saio_sock *ss;
+
+	spin_lock_irq(&home->lock);
+	home->pool = pool;
+	home->slot = slot;
+	if (pool && !list_empty(&home->ready))
+		saio_rs_pool_ready(pool, slot);
+	spin_unlock_irq(&home->lock);
+	if (pool)
+		return;
+	while ((ss = saio_home_pop(home))) {
+		saio_sock_kick(ss, 0);
+		saio_sock_put(ss);
+	}
+}
+
 /**
  * saio_sock_attach - make a flow of a socket
  * @ss: zeroed but for @refs, which is 1 and belongs to the caller
+ * @home: of the ring, which lives as long as the flow
  * @fd: descriptor of the socket in the table of the current task
  *
  * On success the socket has a reference of its own to @ss.
  */
-int saio_sock_attach(struct saio_sock *ss, unsigned int fd)
+int saio_sock_attach(struct saio_sock *ss, struct saio_home *home,
+		     unsigned int fd)
 {
 	struct saio_sock *none = NULL;
 	struct socket *sock;
@@ -153,6 +232,8 @@ int saio_sock_attach(struct saio_sock *ss, unsigned int fd)
 
 	ss->sock = sock;
 	ss->files = current->files;
+	ss->home = home;
+	INIT_LIST_HEAD(&ss->ready);
 	init_waitqueue_func_entry(&ss->wait, saio_sock_wake);
 	INIT_DELAYED_WORK(&ss->work, saio_sock_work);
 	INIT_WORK(&ss->close, saio_sock_close_work);
@@ -325,18 +406,12 @@ int __saio_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 	struct saio_sock *ss;
 	long timeo, left;
 	int ret = 0;
+	bool own;
 
-	rcu_read_lock();
-	ss = rcu_dereference(sock->saio);
+	ss = __saio_sock_lookup(sock, &own);
 	/* Splice cannot be told: an entry raises no SIGPIPE. */
-	if (ss && READ_ONCE(ss->runner) == current) {
+	if (own)
 		msg->msg_flags |= MSG_NOSIGNAL;
-		ss = NULL;
-	} else if (ss && !refcount_inc_not_zero(&ss->refs)) {
-		ss = NULL;
-	}
-	rcu_read_unlock();
-
 	if (!ss)
 		return 0;
 	timeo = sock_sndtimeo(sock->sk, msg->msg_flags & MSG_DONTWAIT);
@@ -433,8 +508,8 @@ static int __init saio_init(void)
 	/* Bounded by the default of the workqueue code for each. */
 	saio_wq = alloc_workqueue("saio", WQ_UNBOUND, 0);
 	saio_close_wq = alloc_workqueue("saio_close", WQ_UNBOUND, 0);
-	if (!saio_wq || !saio_close_wq)
-		panic("saio: no memory for workqueues\n");
+	if (!saio_wq || !saio_close_wq || saio_rs_init())
+		panic("saio: no memory\n");
 	return 0;
 }
 core_initcall(saio_init);

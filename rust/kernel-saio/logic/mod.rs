@@ -8,3 +8,4 @@
 pub mod chain;
 pub mod policy;
 pub mod ring;
+pub mod sched;

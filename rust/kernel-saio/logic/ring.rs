@@ -67,7 +67,7 @@ impl Producer {
     /// Whether the other side sleeps and must be woken for what was published.
     ///
     /// The full barrier orders the published tail before the load of the flags;
-    /// its partner stands in [`Consumer::prepare_sleep`].
+    /// its partner stands in [`prepare_sleep`].
     #[inline]
     pub fn need_wakeup(flags: &AtomicU32) -> bool {
         fence(Ordering::SeqCst);
@@ -98,6 +98,12 @@ impl Consumer {
         Ok(n)
     }
 
+    /// As [`Self::available`], and none if that makes no sense.
+    #[inline]
+    pub fn published(&self, tail: &AtomicU32) -> u32 {
+        self.available(tail).unwrap_or(0)
+    }
+
     /// The slot to copy next.
     #[inline]
     pub fn slot(&self) -> u32 {
@@ -116,29 +122,30 @@ impl Consumer {
         self.head = self.head.wrapping_add(1);
         head.store(self.head, Ordering::Release);
     }
+}
 
-    /// Asks for a wake-up call and says whether it is safe to sleep.
-    ///
-    /// `false`: something was published meanwhile; go on instead of sleeping.
-    /// The full barrier orders the flag before the second look at the tail; its
-    /// partner stands in [`Producer::need_wakeup`]. Without the pair a producer
-    /// could publish, miss the flag and never be served.
-    #[inline]
-    pub fn prepare_sleep(&self, flags: &AtomicU32, tail: &AtomicU32) -> bool {
-        flags.fetch_or(NEED_WAKEUP, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if self.available(tail) == Ok(0) {
-            return true;
-        }
-        self.awake(flags);
-        false
+/// Asks for a wake-up call and says whether it is safe to sleep, if everything up to `seen` was
+/// looked at.
+///
+/// `false`: something was published meanwhile; go on instead of sleeping.
+/// The full barrier orders the flag before the second look at the tail; its
+/// partner stands in [`Producer::need_wakeup`]. Without the pair a producer
+/// could publish, miss the flag and never be served.
+#[inline]
+pub fn prepare_sleep(flags: &AtomicU32, tail: &AtomicU32, seen: u32) -> bool {
+    flags.fetch_or(NEED_WAKEUP, Ordering::Relaxed);
+    fence(Ordering::SeqCst);
+    if tail.load(Ordering::Acquire) == seen {
+        return true;
     }
+    awake(flags);
+    false
+}
 
-    /// Takes the wish for a wake-up call back.
-    #[inline]
-    pub fn awake(&self, flags: &AtomicU32) {
-        flags.fetch_and(!NEED_WAKEUP, Ordering::Relaxed);
-    }
+/// Takes the wish for a wake-up call back.
+#[inline]
+pub fn awake(flags: &AtomicU32) {
+    flags.fetch_and(!NEED_WAKEUP, Ordering::Relaxed);
 }
 
 /// Posting side of the completion queue (kernel).

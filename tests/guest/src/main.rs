@@ -37,6 +37,10 @@ struct Cli {
     #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     time_factor: u32,
 
+    /// Do so many times more of what tests do again and again; mind the time limits
+    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+
     /// Enter the ring that this descriptor was before exec; the exit status is the errno
     #[arg(long, value_name = "FD", hide = true)]
     after_exec: Option<i32>,
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    harness::set_repeat(cli.repeat);
     match ktap::run_all(&chosen, cli.time_factor) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,

@@ -6,15 +6,19 @@
 //! - [`ring`]: a ring of one thread
 //! - [`arena`]: which part of the payload arena is in use
 //! - [`flow`]: references and status words of registered sockets
+//! - [`pool`]: the system's worker pools
 //!
 //! Made to be used inside an `LD_PRELOAD` library too: system calls are made
 //! without libc, so that neither `errno` nor an interposed function is touched,
-//! and nothing but [`ring::Ring::setup`] takes memory.
+//! and nothing but [`ring::Ring::setup`] and [`pool`] takes memory.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![cfg(target_os = "linux")]
 
 pub mod arena;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod flow;
+pub mod pool;
 pub mod ring;
 pub mod sys;

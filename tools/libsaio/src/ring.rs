@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use saio_logic::ring::{Producer, Reader};
 
-use crate::sys::{self, saio_cqe, saio_params, saio_ring, saio_sqe};
+#[cfg(any(test, feature = "fake"))]
+use crate::fake::Kernel;
+use crate::pool;
+use crate::sys::{self, saio_cqe, saio_params, saio_ring, saio_ring_pool, saio_sqe};
 
 /// Where the descriptor of a ring goes, if the limit on descriptors allows.
 pub const HIGH_FD: c_int = 500;
@@ -33,6 +36,9 @@ pub struct Ring {
     producer: Producer,
     reader: Reader,
     newest: u32,
+    /// Stands for the kernel, and owns the mapping.
+    #[cfg(any(test, feature = "fake"))]
+    fake: Option<std::sync::Arc<Kernel>>,
 }
 
 impl Ring {
@@ -59,7 +65,49 @@ impl Ring {
             reader: Reader::new(params.cq_entries),
             params,
             newest: 0,
+            #[cfg(any(test, feature = "fake"))]
+            fake: None,
         })
+    }
+
+    /// A ring without kernel, and what answers in its place. Of `params` the sizes count.
+    ///
+    /// # Errors
+    ///
+    /// Those of `mmap`.
+    #[cfg(any(test, feature = "fake"))]
+    pub fn fake(params: saio_params) -> io::Result<(Self, std::sync::Arc<Kernel>)> {
+        let kernel = std::sync::Arc::new(Kernel::new(params)?);
+        let params = *kernel.params();
+        // INVARIANT: the kernel has laid its memory out so, and is kept.
+        let ring = Self {
+            fd: -1,
+            base: kernel.base(),
+            producer: Producer::new(params.sq_entries),
+            reader: Reader::new(params.cq_entries),
+            params,
+            newest: 0,
+            fake: Some(kernel.clone()),
+        };
+        Ok((ring, kernel))
+    }
+
+    /// Attaches the ring to a pool, for good: from now on threads of the kernel take entries too,
+    /// see [`Self::push`]. `mode` is `SAIO_MODE_AUTO` or `SAIO_MODE_POOL`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: there is no such pool. `EACCES`: the caller is not in its group. `EINVAL`: another
+    /// mode, or a kernel without pools. Others: see docs/abi.md.
+    pub fn attach(&mut self, pool: &pool::Name, mode: u32) -> io::Result<()> {
+        let mut reg = saio_ring_pool {
+            mode,
+            ..Default::default()
+        };
+        // What is left are zeros: a name is shorter than its place.
+        let name = pool.as_str().as_bytes();
+        reg.name[..name.len()].copy_from_slice(name);
+        sys::attach(self.fd, &mut reg)
     }
 
     /// What the kernel made of the parameters.
@@ -74,7 +122,10 @@ impl Ring {
 
     /// Publishes an entry. `false` if the queue is full.
     ///
-    /// Nothing runs before [`Self::enter`].
+    /// Without a pool nothing runs before [`Self::enter`]. With one, entries of flows may be taken
+    /// and run from now on, as long as a thread is awake. An ordinary entry is run by this thread
+    /// only, in [`Self::enter`]; one that has an entry of a flow behind it may leave the queue
+    /// before, for a list in the kernel.
     #[inline]
     pub fn push(&mut self, entry: &saio_sqe) -> bool {
         let header = self.header();
@@ -93,11 +144,46 @@ impl Ring {
 
     /// Puts another entry in the place of the newest one, which must not have been
     /// taken: [`Self::pending`] is not zero.
+    ///
+    /// Neither of the two may be one of a flow. Then there is no race with a pool: only
+    /// [`Self::enter`], and so this thread, takes an ordinary entry with none of a flow
+    /// behind it. Threads of the pool see that it is one, before and after, and leave it.
     pub fn replace_newest(&mut self, entry: &saio_sqe) {
+        debug_assert_eq!(entry.flags & sys::SQE_FLOW, 0);
         self.write_entry(self.newest, entry);
     }
 
-    /// How many entries are published and not taken.
+    /// Whether nobody looks at the queue, so that [`Self::wake`] or [`Self::enter`] is needed for
+    /// what was published. `false` may be relied upon: what is published is looked at.
+    #[inline]
+    pub fn need_wakeup(&self) -> bool {
+        let header = self.header();
+        // SAFETY: the word lies in the mapping and is only used atomically.
+        Producer::need_wakeup(unsafe { atomic(&raw mut (*header).sq_flags) })
+    }
+
+    /// Whether a thread of the pool looks at the queue. A hint without a barrier: it may have
+    /// changed already.
+    #[inline]
+    pub fn watched(&self) -> bool {
+        let header = self.header();
+        // SAFETY: the word lies in the mapping and is only used atomically.
+        let flags = unsafe { atomic(&raw mut (*header).sq_flags) };
+        flags.load(Ordering::Relaxed) & sys::SAIO_RING_NEED_WAKEUP == 0
+    }
+
+    /// Has the pool look at the queue. This thread runs nothing. Returns 0 or a negated errno;
+    /// then what is published waits for [`Self::enter`].
+    pub fn wake(&mut self) -> isize {
+        #[cfg(any(test, feature = "fake"))]
+        if let Some(kernel) = &self.fake {
+            return kernel.wake();
+        }
+        // SAFETY: only entries of flows run for this; they name descriptors and arena bytes.
+        unsafe { sys::enter(self.fd, 0, 0, sys::SAIO_ENTER_WAKEUP) }
+    }
+
+    /// How many entries are published and not taken. With a pool it may be fewer already.
     #[inline]
     pub fn pending(&mut self) -> u32 {
         let header = self.header();
@@ -106,8 +192,13 @@ impl Ring {
             .pending(unsafe { atomic(&raw mut (*header).sq_head) })
     }
 
-    /// Has up to `to_submit` entries run on this thread, then waits for `min_complete`
-    /// unread completions. Returns how many entries were taken, or a negated errno.
+    /// Has up to `to_submit` entries run, then waits for `min_complete` unread completions.
+    /// Returns how many entries this call took, or a negated errno.
+    ///
+    /// With a pool fewer may be left than the caller believes, even none, which is no error. Those
+    /// of flows may then have been handed to the pool, in order, and not have run. Ordinary ones
+    /// have: also those that left the queue before, which are not counted. While this call lasts
+    /// nobody else takes entries.
     ///
     /// # Safety
     ///
@@ -115,8 +206,12 @@ impl Ring {
     /// for them until they complete.
     #[inline]
     pub unsafe fn enter(&mut self, to_submit: u32, min_complete: u32) -> isize {
+        #[cfg(any(test, feature = "fake"))]
+        if let Some(kernel) = &self.fake {
+            return kernel.enter(to_submit);
+        }
         // SAFETY: the caller's contract.
-        unsafe { sys::enter(self.fd, to_submit, min_complete) }
+        unsafe { sys::enter(self.fd, to_submit, min_complete, 0) }
     }
 
     /// Takes the oldest completion.
@@ -182,6 +277,10 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
+        #[cfg(any(test, feature = "fake"))]
+        if self.fake.is_some() {
+            return;
+        }
         // SAFETY: by the invariant nothing outside this value points into the mapping
         // but what `arena` gave out, which its callers do not keep.
         unsafe { sys::unmap(self.base, self.params.map_size as usize) };
@@ -202,30 +301,19 @@ unsafe fn atomic<'a>(word: *mut u32) -> &'a AtomicU32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
-    /// A ring without kernel: private memory laid out as the kernel would.
-    fn fake() -> Ring {
-        let params = saio_params {
+    fn fake() -> (Ring, Arc<Kernel>) {
+        Ring::fake(saio_params {
             sq_entries: 4,
             cq_entries: 8,
             flows: 2,
             arena_size: 4096,
-            sq_off: 192,
-            cq_off: 448,
-            flow_off: 576,
-            arena_off: 4096,
-            map_size: 8192,
             ..Default::default()
-        };
-        Ring {
-            fd: -1,
-            base: sys::map(None, params.map_size as usize).unwrap(),
-            producer: Producer::new(params.sq_entries),
-            reader: Reader::new(params.cq_entries),
-            params,
-            newest: 0,
-        }
+        })
+        .unwrap()
     }
 
     fn entry(user_data: u64) -> saio_sqe {
@@ -237,7 +325,7 @@ mod tests {
 
     #[test]
     fn fills_up_and_drains() {
-        let mut ring = fake();
+        let (mut ring, _kernel) = fake();
         for i in 0..4 {
             assert!(ring.push(&entry(i)));
         }
@@ -251,7 +339,7 @@ mod tests {
 
     #[test]
     fn newest_can_be_replaced() {
-        let mut ring = fake();
+        let (mut ring, _kernel) = fake();
         ring.push(&entry(1));
         ring.push(&entry(2));
         ring.replace_newest(&entry(9));
@@ -261,8 +349,32 @@ mod tests {
     }
 
     #[test]
+    fn pool_takes_what_is_behind_nothing_else() {
+        let (mut ring, kernel) = fake();
+        let flow = saio_sqe {
+            flags: sys::SQE_FLOW,
+            ..entry(2)
+        };
+        assert!(!ring.watched() && ring.need_wakeup());
+        assert_eq!(ring.wake(), 0);
+        assert!(ring.watched() && !ring.need_wakeup());
+        for entry in [entry(1), flow, entry(3)] {
+            assert!(ring.push(&entry));
+        }
+        assert_eq!(kernel.take(9), 2);
+        assert_eq!((ring.pending(), kernel.held()), (1, (1, 1)));
+        kernel.work(1);
+        assert_eq!(ring.pop().unwrap().user_data, 2);
+        // What was put aside runs first and is not counted.
+        // SAFETY: the entries run nowhere.
+        assert_eq!(unsafe { ring.enter(3, 0) }, 1);
+        let ran: Vec<_> = kernel.ran().iter().map(|sqe| sqe.user_data).collect();
+        assert_eq!(ran, [2, 1, 3]);
+    }
+
+    #[test]
     fn completions_in_order() {
-        let mut ring = fake();
+        let (mut ring, _kernel) = fake();
         assert!(ring.pop().is_none());
         for i in 0..2 {
             let cqe = saio_cqe {
@@ -281,7 +393,7 @@ mod tests {
 
     #[test]
     fn flow_words_are_bounded() {
-        let ring = fake();
+        let (ring, _kernel) = fake();
         // SAFETY: the mapping is ours.
         unsafe { ring.at::<u32>(576).add(1).write(77) };
         assert_eq!(ring.flow_word(1), 77);

@@ -122,18 +122,19 @@ pub fn setup(params: &mut saio_params) -> io::Result<c_int> {
 }
 
 /// `saio_enter` without argument structure: how many entries were taken, or a negated errno.
+/// `flags` are `SAIO_ENTER_*`.
 ///
 /// # Safety
 ///
 /// Entries are system calls: whatever those that are published point to must be
 /// good for them until they complete.
 #[inline]
-pub unsafe fn enter(fd: c_int, to_submit: u32, min_complete: u32) -> isize {
+pub unsafe fn enter(fd: c_int, to_submit: u32, min_complete: u32, flags: u32) -> isize {
     let args = [
         fd as usize,
         to_submit as usize,
         min_complete as usize,
-        0,
+        flags as usize,
         0,
         0,
     ];
@@ -168,12 +169,22 @@ pub fn unregister_flow(ring: c_int, flow: u32) -> io::Result<()> {
     register(ring, SAIO_UNREGISTER_FLOW, &mut reg)
 }
 
-fn register(ring: c_int, op: saio_register_op, reg: &mut saio_flow_reg) -> io::Result<()> {
+/// `SAIO_REGISTER_POOL`: attaches the ring to a pool.
+///
+/// # Errors
+///
+/// Those of the call, see docs/abi.md.
+pub fn attach(ring: c_int, pool: &mut saio_ring_pool) -> io::Result<()> {
+    register(ring, SAIO_REGISTER_POOL, pool)
+}
+
+/// `reg` is the structure that belongs to `op`.
+fn register<T>(ring: c_int, op: saio_register_op, reg: &mut T) -> io::Result<()> {
     let args = [
         ring as usize,
         op as usize,
-        reg as *mut saio_flow_reg as usize,
-        size_of::<saio_flow_reg>(),
+        reg as *mut T as usize,
+        size_of::<T>(),
         0,
         0,
     ];
@@ -248,6 +259,10 @@ mod tests {
         assert_eq!(size_of::<saio_ring>(), 192);
         assert_eq!(size_of::<saio_params>(), SAIO_PARAMS_SIZE_VER0 as usize);
         assert_eq!(size_of::<saio_flow_reg>(), SAIO_FLOW_REG_SIZE_VER0 as usize);
+        assert_eq!(
+            size_of::<saio_ring_pool>(),
+            SAIO_RING_POOL_SIZE_VER0 as usize
+        );
     }
 
     #[test]
@@ -268,6 +283,11 @@ mod tests {
             flags::FLOW,
         ];
         assert_eq!(here, there);
+    }
+
+    #[test]
+    fn wake_up_flag_is_that_of_the_logic() {
+        assert_eq!(SAIO_RING_NEED_WAKEUP, saio_logic::ring::NEED_WAKEUP);
     }
 
     #[test]

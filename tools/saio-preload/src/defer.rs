@@ -14,6 +14,9 @@ use crate::queue::{entry, Engine, Flow, MAX_CLOSING, MAX_CORKED, MAX_FLOWS};
 use crate::stats::{bump, Call, Flush};
 use crate::tag::Tag;
 
+#[cfg(test)]
+mod tests;
+
 /// Longest payload that is copied into the arena, in bytes.
 pub const MAX_SEND: usize = 16 << 10;
 /// Longest part of a file that is queued, in bytes.
@@ -28,7 +31,8 @@ pub enum Answer {
     Done(isize),
     /// Return -1 and `EAGAIN`.
     Again,
-    /// Make the call; nothing is queued before it any more.
+    /// Make the call; nothing is queued before it any more. With a pool what was queued may not have
+    /// run: the kernel then answers as a socket without room does.
     Pass,
 }
 
@@ -73,6 +77,7 @@ impl Engine {
             return Answer::Pass;
         };
         fill(self.ring.arena(chunk.offset()));
+        let more = more || self.holds(flow);
         let flags = if more { libc::MSG_MORE as u64 } else { 0 };
         let args = [flow.arg(fd), chunk.offset() as u64, len as u64, flags, 0, 0];
         if !self.push(&entry(
@@ -104,8 +109,8 @@ impl Engine {
             0,
         ];
         // Nothing depends on the completion: the bytes before it, which do, have their own.
-        let flags = sys::SQE_FLOW | sys::SQE_SKIP_SUCCESS;
-        if !self.push(&entry(libc::SYS_sendfile, flags, Tag::Ignore, args)) {
+        let file = entry(libc::SYS_sendfile, self.untold, Tag::Counted, args);
+        if !self.push(&file) {
             return self.pass(Flush::Room);
         }
         self.queued_silently(flow.index());
@@ -146,6 +151,9 @@ impl Engine {
         }
         if !self.push_option(fd, flow, name, on) {
             return self.pass(Flush::Room);
+        }
+        if name == libc::TCP_CORK && !on {
+            self.flows[index].more = false;
         }
         self.tick();
         Answer::Done(0)
@@ -222,7 +230,12 @@ impl Engine {
         }
         if state.bytes + len as u32 > MAX_BYTES {
             self.flush(Flush::Bytes);
-            if !self.alive() {
+            // Without a pool all has run, and the status word says if that was too much. A pool
+            // may not have got so far. The kernel knows: it does the call itself, or answers
+            // `EAGAIN` and raises `EPOLLOUT` when all has left. What a flow can hold over several
+            // batches is bounded by the arena, which is smaller than what fails a connection
+            // (twice `flow_limit`), and files, which take no memory, by MOST_OUTSTANDING.
+            if !self.alive() || self.served {
                 return Err(Answer::Pass);
             }
             self.judge(fd, flow)?;
@@ -245,15 +258,32 @@ impl Engine {
         }
     }
 
-    /// A chunk once what was sent meanwhile has given its own back.
+    /// A chunk once what was sent meanwhile has given its own back. With a pool that may be
+    /// nothing; the call then passes, and the writer waits for a flow that has not got so far.
     #[cold]
     fn make_chunk(&mut self, len: usize) -> Option<Chunk> {
+        // By the pool or the workqueue, since the last crossing.
+        self.reap();
+        if let Some(chunk) = self.arena.alloc(len) {
+            return Some(chunk);
+        }
         self.pass(Flush::Room);
         if self.alive() {
             self.arena.alloc(len)
         } else {
             None
         }
+    }
+
+    /// Whether TCP has to hold the bytes that are written now, because of a cork of which the
+    /// kernel was not told. Entries of one batch it joins by itself, but a thread of the pool sees
+    /// each as it is published. If none looks just now, or this is no longer so when the entry is
+    /// taken, the bytes only leave in other packets.
+    #[inline]
+    fn holds(&self, flow: FlowRef) -> bool {
+        self.served
+            && (self.flows.get(flow.index())).is_some_and(|state| state.cork == Cork::Virtual)
+            && self.ring.watched()
     }
 
     /// Accounts for data that was queued.
@@ -265,7 +295,7 @@ impl Engine {
         self.tick();
     }
 
-    /// Has the queue run so that the call can be made.
+    /// Has the queue run, or handed to the pool, so that the call can be made.
     #[cold]
     fn pass(&mut self, why: Flush) -> Answer {
         self.sync(why);

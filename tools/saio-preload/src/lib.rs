@@ -9,7 +9,8 @@
 //! goes straight through, behind what is queued.
 //!
 //! - `fds`, `tls`: what is known of descriptors and threads
-//! - `queue`, `defer`: the engine of a thread, and the calls that it takes
+//! - `queue`, `flush`, `defer`: the engine of a thread, how its queue gets to run, and the calls
+//!   that it takes
 //! - `early`, `setup`: when a call gets there; rings and flows
 //! - `hooks_*`: the functions that stand before libc's, `real`: those behind
 //!
@@ -30,6 +31,9 @@ mod defer;
 mod early;
 mod errno;
 mod fds;
+#[cfg(test)]
+mod fixture;
+mod flush;
 mod hooks_fd;
 mod hooks_net;
 mod hooks_proc;

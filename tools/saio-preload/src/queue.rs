@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The engine of a thread: its ring, and what is queued in it.
+//! The engine of a thread: its ring, and what is queued in it. How that gets to run: `flush`.
 
 use std::ffi::{c_int, c_long};
 use std::ptr::NonNull;
@@ -11,9 +11,9 @@ use saio::ring::Ring;
 use saio::sys::{self, saio_sqe};
 
 use crate::cork::Cork;
+use crate::flush::refused;
 use crate::stats::{bump, Counters, Flush};
 use crate::tag::Tag;
-use crate::{fds, say, tls};
 
 /// Entries of a ring; leaves room beyond [`MAX_BATCH`] for corks and the wait.
 pub const SQ_ENTRIES: u32 = 256;
@@ -33,8 +33,9 @@ pub const MAX_CLOSING: usize = 128;
 const MAX_BATCH: u32 = 128;
 /// A batch is flushed when this old, in nanoseconds.
 const MAX_AGE: u64 = 2_000_000;
-/// How often the age is looked at, in entries; a power of two.
-const AGE_EVERY: u32 = 32;
+/// How often length and age are looked at, and a pool that sleeps is woken, in entries; a power
+/// of two.
+const LOOK_EVERY: u32 = 16;
 
 const ALIVE: u64 = 0x5341_494f_5249_4e47;
 
@@ -49,9 +50,9 @@ pub struct Flow {
     /// Bytes queued in that batch.
     pub bytes: u32,
     pub cork: Cork,
-    /// The last write had `MSG_MORE`.
+    /// The last write had `MSG_MORE`, and there was no uncork since: TCP may hold bytes.
     pub more: bool,
-    /// Entries queued that tell nothing when they are done.
+    /// Entries queued that tell nothing when they are done. Not used with a pool.
     pub silent: u16,
 }
 
@@ -78,9 +79,18 @@ pub struct Engine {
     pub arena: Arena,
     /// Arena offset of two `int`s, 1 and 0, for options.
     pub constants: u64,
+    /// A pool serves the ring: its threads take entries of flows at any moment after they were
+    /// published, and what was flushed may still wait for them.
+    pub served: bool,
+    /// Flags of an entry of a flow whose end nothing hangs on. With a pool it is told nevertheless,
+    /// as nothing else says that it has run.
+    pub untold: u16,
     /// Number of the batch being collected.
     pub batch: u32,
-    /// Entries published and not known to have been taken.
+    /// The last batch for which the pool was woken.
+    pub woken: u32,
+    /// Entries published since the last crossing, plus those it left. Whoever takes them meanwhile:
+    /// as long as this is not zero a crossing is needed, since ordinary ones are run by no one else.
     pub queued: u32,
     /// Entries with bytes of the arena whose completion has not been seen.
     pub outstanding: u32,
@@ -102,21 +112,26 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine on a new ring.
+    /// An engine on a new ring; `served` says that it is attached to a pool.
     pub fn new(
         id: u32,
         ring: Ring,
+        served: bool,
         arena: Arena,
         constants: u64,
         counters: &'static Counters,
     ) -> Self {
+        let quiet = if served { 0 } else { sys::SQE_SKIP_SUCCESS };
         Self {
             alive: ALIVE,
             id,
             ring,
             arena,
             constants,
+            served,
+            untold: sys::SQE_FLOW | quiet,
             batch: 1,
+            woken: 0,
             queued: 0,
             outstanding: 0,
             silent: 0,
@@ -136,6 +151,11 @@ impl Engine {
     #[inline]
     pub fn alive(&self) -> bool {
         self.alive == ALIVE
+    }
+
+    /// From now on the ring is not used any more.
+    pub fn kill(&mut self) {
+        self.alive = 0;
     }
 
     /// Whether an engine is there and its ring can be used.
@@ -172,14 +192,27 @@ impl Engine {
     /// Flushes if the batch is long or old. For the end of each operation.
     #[inline]
     pub fn tick(&mut self) {
-        if self.queued >= MAX_BATCH {
-            self.flush(Flush::Count);
-        } else if self.queued & (AGE_EVERY - 1) == 0 && now().wrapping_sub(self.born) > MAX_AGE {
-            self.flush(Flush::Age);
+        if self.queued & (LOOK_EVERY - 1) == 0 {
+            self.look();
         }
     }
 
-    /// Whether another flow entry may be queued; flushes to make room.
+    #[cold]
+    fn look(&mut self) {
+        if self.queued >= MAX_BATCH {
+            self.flush(Flush::Count);
+        } else if now().wrapping_sub(self.born) > MAX_AGE {
+            self.flush(Flush::Age);
+        } else if self.served && self.woken != self.batch && self.ring.need_wakeup() {
+            // The batch is worth a call. A short one is not: the crossing that ends it wakes
+            // the pool too, if that pays. Once a batch, as the pool may have reasons to sleep.
+            self.woken = self.batch;
+            bump(&self.counters.wakeups);
+            self.ring.wake();
+        }
+    }
+
+    /// Whether another flow entry may be queued; makes room if it can.
     #[inline]
     pub fn room(&mut self) -> bool {
         self.outstanding + self.silent < MOST_OUTSTANDING || self.make_room()
@@ -187,11 +220,26 @@ impl Engine {
 
     #[cold]
     fn make_room(&mut self) -> bool {
+        // Of what the pool or the workqueue has done since the last crossing.
+        self.reap();
+        if self.outstanding + self.silent < MOST_OUTSTANDING {
+            return true;
+        }
         self.flush(Flush::Room);
         if !self.alive() {
             return false;
         }
-        // All was taken: only flows that are full, or left so, still hold entries.
+        // With a pool the flush has only handed the entries over, and a flow that is not full may
+        // hold many. But then all of them tell their end, and the numbers are exact.
+        if !self.served {
+            self.recount_silent();
+        }
+        self.outstanding + self.silent < MOST_OUTSTANDING
+    }
+
+    /// After a flush without a pool: all was taken, so only flows that are full, or left so, still
+    /// hold entries.
+    fn recount_silent(&mut self) {
         self.silent = 0;
         for index in 0..MAX_FLOWS {
             let word = self.ring.flow_word(index);
@@ -202,109 +250,15 @@ impl Engine {
             }
             self.silent += u32::from(state.silent);
         }
-        self.outstanding + self.silent < MOST_OUTSTANDING
     }
 
-    /// Accounts for an entry of a flow that tells nothing when it is done.
+    /// Accounts for an entry of a flow that nothing hangs on ([`Self::untold`]).
     #[inline]
     pub fn queued_silently(&mut self, index: usize) {
         self.silent += 1;
         if let Some(flow) = self.flows.get_mut(index) {
             flow.silent = flow.silent.saturating_add(1);
         }
-    }
-
-    /// Flushes if there is anything to flush.
-    pub fn sync(&mut self, why: Flush) {
-        if !self.idle() {
-            self.flush(why);
-        }
-    }
-
-    /// Has everything that is queued run, and takes completions.
-    #[cold]
-    pub fn flush(&mut self, why: Flush) {
-        self.cork_for_real();
-        self.release();
-        self.reap();
-        bump(&self.counters.flushes[why as usize]);
-        let mut failures = 0;
-        loop {
-            // The kernel may have taken entries before, without running all of them: when a
-            // number left the file table by a way that is not seen here. Then it runs the rest
-            // when it is entered, also for nothing.
-            let n = self.ring.pending();
-            if n == 0 && self.queued == 0 {
-                break;
-            }
-            let taken = self.cross(n);
-            if taken > 0 || taken == 0 && n == 0 {
-                self.queued = self.ring.pending();
-                continue;
-            }
-            failures += 1;
-            match -taken as i32 {
-                // Its handler has run by now.
-                libc::EINTR => {}
-                libc::EBUSY | libc::ENOMEM if failures < 100 => yield_cpu(),
-                // Peers that do not read hold every completion. The rest stays published.
-                libc::EBUSY => {
-                    self.queued = self.ring.pending().max(1);
-                    return;
-                }
-                // A child that has our memory (vfork in assembly, clone): the entries are the parent's.
-                libc::EPERM => return,
-                errno => return self.give_up(errno),
-            }
-        }
-        self.settle();
-    }
-
-    /// Has everything that is queued run and then a wait, in one crossing: the call
-    /// `nr` with `args`. Returns its kernel result; `None`: nothing is queued any more,
-    /// make the call yourself.
-    ///
-    /// # Safety
-    ///
-    /// The arguments must be good for the call.
-    pub unsafe fn wait(&mut self, nr: c_long, args: [u64; 6]) -> Option<isize> {
-        self.cork_for_real();
-        self.waited = None;
-        if !self.merge || !self.push(&entry(nr, 0, Tag::Wait, args)) {
-            self.flush(Flush::Wait);
-            return None;
-        }
-        bump(&self.counters.flushes[Flush::Wait as usize]);
-        self.release();
-        let n = self.ring.pending();
-        let taken = self.cross(n);
-
-        if let Some(result) = self.waited.take() {
-            self.settle();
-            if refused(result) {
-                // By a seccomp filter or the policy. The call itself may be allowed.
-                self.merge = false;
-                return None;
-            }
-            bump(&self.counters.waits);
-            return Some(result as isize);
-        }
-        if self.ring.pending() == 0 {
-            self.settle();
-            return None;
-        }
-
-        // Cut short before the wait, which must not run in a later batch.
-        self.ring.replace_newest(&nothing());
-        if taken < 0 && taken != -(libc::EINTR as isize) {
-            self.flush(Flush::Wait);
-            return None;
-        }
-        // A signal handler has run. The program must see that before it sleeps, as it
-        // would have without SAIO: there the calls of this batch, during which the signal
-        // came, lie before the loop's look at what its handlers left.
-        self.flush(Flush::Signal);
-        Some(-(libc::EINTR as isize))
     }
 
     /// Takes completions.
@@ -321,6 +275,7 @@ impl Engine {
                     self.arena.free(chunk);
                     self.outstanding = self.outstanding.saturating_sub(1);
                 }
+                Tag::Counted => self.silent = self.silent.saturating_sub(1),
                 Tag::Close(fd) if refused(done.res) => {
                     sys::close(fd);
                 }
@@ -343,68 +298,12 @@ impl Engine {
             size_of::<c_int>() as u64,
             0,
         ];
-        let flags = sys::SQE_FLOW | sys::SQE_SKIP_SUCCESS;
-        let pushed = self.push(&entry(libc::SYS_setsockopt, flags, Tag::Ignore, args));
+        let option = entry(libc::SYS_setsockopt, self.untold, Tag::Counted, args);
+        let pushed = self.push(&option);
         if pushed {
             self.queued_silently(flow.index());
         }
         pushed
-    }
-
-    /// Tells the kernel of corks that it has not been told of: the batch ends here.
-    fn cork_for_real(&mut self) {
-        while self.corks > 0 {
-            self.corks -= 1;
-            let index = self.corked[self.corks] as usize;
-            let Some(flow) = self.flows.get_mut(index) else {
-                continue;
-            };
-            // The slot may have another flow by now.
-            if flow.cork != Cork::Virtual {
-                continue;
-            }
-            flow.cork = Cork::Real;
-            let (fd, flow) = (flow.fd, flow.flow);
-            if flow.health(self.ring.flow_word(index)) != Health::Gone {
-                self.push_option(fd, flow, libc::TCP_CORK, true);
-            }
-        }
-    }
-
-    fn cross(&mut self, n: u32) -> isize {
-        bump(&self.counters.crossings);
-        // SAFETY: entries name descriptors and arena bytes only, but for a wait, whose
-        // arguments are good by the contract of `wait`, which is under way.
-        let taken = unsafe { self.ring.enter(n, 0) };
-        self.reap();
-        taken
-    }
-
-    /// Before a crossing: in it the kernel gives the numbers that are closed to any thread, and
-    /// this one may sleep. Nobody can have them before.
-    fn release(&mut self) {
-        for fd in &self.closing[..self.closings] {
-            fds::closed(*fd, self.id);
-        }
-        self.closings = 0;
-    }
-
-    /// Everything queued has run: a new batch begins.
-    fn settle(&mut self) {
-        self.batch = self.batch.wrapping_add(1);
-        self.queued = 0;
-    }
-
-    /// The ring does not work any more: the thread goes on without.
-    #[cold]
-    fn give_up(&mut self, errno: i32) {
-        say::stderr(format_args!(
-            "a ring failed (saio_enter: errno {errno}); its thread goes on without it"
-        ));
-        self.alive = 0;
-        self.queued = 0;
-        self.corks = 0;
-        tls::refuse();
     }
 }
 
@@ -420,19 +319,6 @@ pub fn entry(nr: c_long, flags: u16, tag: Tag, args: [u64; 6]) -> saio_sqe {
     }
 }
 
-/// An entry that does nothing.
-fn nothing() -> saio_sqe {
-    entry(libc::SYS_getpid, sys::SQE_SKIP_SUCCESS, Tag::Ignore, [0; 6])
-}
-
-/// Whether the call was not made at all.
-fn refused(result: i64) -> bool {
-    matches!(
-        -result as i32,
-        libc::EOPNOTSUPP | libc::EACCES | libc::EPERM | libc::ENOSYS
-    )
-}
-
 /// Time in nanoseconds, as coarse as the timer tick but without a kernel crossing.
 #[inline]
 fn now() -> u64 {
@@ -443,9 +329,4 @@ fn now() -> u64 {
     // SAFETY: the structure is ours. It cannot fail for this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-fn yield_cpu() {
-    // SAFETY: no memory is involved.
-    unsafe { sys::syscall(libc::SYS_sched_yield, [0; 6]) };
 }

@@ -5,22 +5,75 @@
 
 use std::ffi::{c_char, c_int, CStr};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
+use std::sync::OnceLock;
 
+use saio::pool;
 use saio::ring::HIGH_FD;
 use saio::sys;
 
 use crate::fds::{self, State};
 use crate::say;
 
-static ON: AtomicBool = AtomicBool::new(false);
+/// Who runs what is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// Nothing is queued.
+    Off,
+    /// The thread itself.
+    Inline,
+    /// A pool where that pays, otherwise the thread.
+    Auto,
+    /// A pool.
+    Pool,
+}
+
+impl Mode {
+    const ALL: [Self; 4] = [Self::Inline, Self::Auto, Self::Pool, Self::Off];
+
+    /// As in the environment.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Inline => "inline",
+            Self::Auto => "auto",
+            Self::Pool => "pool",
+        }
+    }
+
+    fn parse(text: Option<&str>) -> Option<Self> {
+        let text = text.filter(|text| !text.is_empty()).unwrap_or("inline");
+        Self::ALL.into_iter().find(|mode| mode.name() == text)
+    }
+}
+
+static MODE: AtomicU8 = AtomicU8::new(Mode::Off as u8);
+static POOL: OnceLock<pool::Name> = OnceLock::new();
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 static STATS: AtomicI32 = AtomicI32::new(-1);
 
 /// Whether calls may be deferred. Once off it stays off.
 #[inline]
 pub fn on() -> bool {
-    ON.load(Ordering::Relaxed)
+    MODE.load(Ordering::Relaxed) != Mode::Off as u8
+}
+
+/// What is in force.
+pub fn mode() -> Mode {
+    let mode = MODE.load(Ordering::Relaxed);
+    let found = Mode::ALL.into_iter().find(|other| *other as u8 == mode);
+    found.unwrap_or(Mode::Off)
+}
+
+/// The pool that rings are to be attached to, and how (`SAIO_MODE_*`), if any.
+pub fn pool() -> Option<(&'static pool::Name, u32)> {
+    let how = match mode() {
+        Mode::Off | Mode::Inline => return None,
+        Mode::Auto => sys::SAIO_MODE_AUTO,
+        Mode::Pool => sys::SAIO_MODE_POOL,
+    };
+    Some((POOL.get()?, how))
 }
 
 /// Whether to say what is being done.
@@ -36,7 +89,7 @@ pub fn stats() -> Option<c_int> {
 
 /// Turns everything off for good: no ring can be had.
 pub fn turn_off(error: &io::Error) {
-    if !ON.swap(false, Ordering::Relaxed) {
+    if MODE.swap(Mode::Off as u8, Ordering::Relaxed) == Mode::Off as u8 {
         return;
     }
     let errno = error.raw_os_error().unwrap_or(0);
@@ -50,6 +103,28 @@ pub fn turn_off(error: &io::Error) {
         )),
         _ => say::stderr(format_args!(
             "no ring (saio_setup: errno {errno}); running without it"
+        )),
+    }
+}
+
+/// Goes on without the pool, which a ring could not be attached to. Rings that are stay so.
+pub fn leave_pool(pool: &pool::Name, error: &io::Error) {
+    if MODE.fetch_min(Mode::Inline as u8, Ordering::Relaxed) <= Mode::Inline as u8 {
+        return;
+    }
+    let errno = error.raw_os_error().unwrap_or(0);
+    match errno {
+        libc::ENOENT => say::stderr(format_args!(
+            "there is no pool {pool} (make it: saioctl pool set {pool}); running inline"
+        )),
+        libc::EACCES => say::stderr(format_args!(
+            "the pool {pool} is not for the group of this process (let it in: saioctl pool set {pool} --group GROUP); running inline"
+        )),
+        libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP => say::stderr(format_args!(
+            "this kernel has no pools (saio_register: errno {errno}; SAIO_MODE=inline needs none); running inline"
+        )),
+        _ => say::stderr(format_args!(
+            "no ring in the pool {pool} (saio_register: errno {errno}); running inline"
         )),
     }
 }
@@ -69,18 +144,22 @@ pub fn read() {
     if let Some(file) = variable(c"SAIO_STATS") {
         open_stats(file);
     }
-    match variable(c"SAIO_MODE") {
-        None | Some("" | "inline") => {}
-        Some("off") => return,
-        Some(other) => {
-            say::stderr(format_args!(
-                "SAIO_MODE={other} is not known (inline, off); running without it"
-            ));
-            return;
-        }
+    let text = variable(c"SAIO_MODE");
+    let Some(mut mode) = Mode::parse(text) else {
+        say::stderr(format_args!(
+            "SAIO_MODE={} is not known (inline, auto, pool, off); running without it",
+            text.unwrap_or_default()
+        ));
+        return;
+    };
+    if mode == Mode::Off {
+        return;
     }
     if sys::probe() != libc::ENOSYS {
-        ON.store(true, Ordering::Relaxed);
+        if mode != Mode::Inline && !read_pool() {
+            mode = Mode::Inline;
+        }
+        MODE.store(mode as u8, Ordering::Relaxed);
         return;
     }
     // Once for a tree of processes is enough.
@@ -89,6 +168,20 @@ pub fn read() {
         // SAFETY: both are C strings. The program's threads are not there yet.
         unsafe { libc::setenv(c"SAIO_PROBED".as_ptr(), c"1".as_ptr(), 1) };
     }
+}
+
+/// Reads the name of the pool. It takes memory, which the program's allocator can give by now.
+fn read_pool() -> bool {
+    let text = variable(c"SAIO_POOL").filter(|text| !text.is_empty());
+    let name = match text.map(str::parse) {
+        None => pool::Name::default_pool(),
+        Some(Ok(name)) => name,
+        Some(Err(error)) => {
+            say::stderr(format_args!("SAIO_POOL: {error}; running inline"));
+            return false;
+        }
+    };
+    POOL.set(name).is_ok()
 }
 
 fn open_stats(file: &str) {
@@ -134,4 +227,45 @@ fn variable(name: &CStr) -> Option<&'static str> {
     }
     // SAFETY: a C string, which is not used beyond this module's `read`.
     unsafe { CStr::from_ptr(value) }.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_by_name() {
+        assert_eq!(Mode::parse(None), Some(Mode::Inline));
+        assert_eq!(Mode::parse(Some("")), Some(Mode::Inline));
+        for mode in Mode::ALL {
+            assert_eq!(Mode::parse(Some(mode.name())), Some(mode));
+        }
+        for unknown in ["Auto", "pools", " pool"] {
+            assert_eq!(Mode::parse(Some(unknown)), None, "{unknown}");
+        }
+    }
+
+    /// One test, as the settings are those of the whole process.
+    #[test]
+    fn modes_only_go_down() {
+        let web: pool::Name = "web".parse().unwrap();
+        let error = |errno| io::Error::from_raw_os_error(errno);
+        assert!(!on());
+        assert_eq!(pool(), None);
+
+        POOL.set(web.clone()).unwrap();
+        for (mode, how) in [
+            (Mode::Auto, sys::SAIO_MODE_AUTO),
+            (Mode::Pool, sys::SAIO_MODE_POOL),
+        ] {
+            MODE.store(mode as u8, Ordering::Relaxed);
+            assert_eq!(pool(), Some((&web, how)));
+            leave_pool(&web, &error(libc::ENOENT));
+            assert_eq!((super::mode(), pool()), (Mode::Inline, None));
+        }
+        turn_off(&error(libc::ENOMEM));
+        assert_eq!(super::mode(), Mode::Off);
+        leave_pool(&web, &error(libc::EACCES));
+        assert!(!on());
+    }
 }

@@ -121,12 +121,13 @@ fn make_engine() -> Option<()> {
 
 /// A new engine in memory of its own.
 fn block(id: u32) -> io::Result<*mut Engine> {
-    let ring = Ring::setup(saio_params {
+    let mut ring = Ring::setup(saio_params {
         sq_entries: SQ_ENTRIES,
         cq_entries: CQ_ENTRIES,
         flows: MAX_FLOWS as u32,
         ..Default::default()
     })?;
+    let served = attach(&mut ring);
     let mut arena = Arena::new(ring.params().arena_size as usize);
     let constants = arena
         .alloc(2 * size_of::<c_int>())
@@ -156,10 +157,11 @@ fn block(id: u32) -> io::Result<*mut Engine> {
     let block = memory.as_ptr().cast::<Block>();
     if settings::verbose() {
         say::stderr(format_args!(
-            "process {}, thread {id}: ring of {} entries, arena of {} bytes",
+            "process {}, thread {id}: ring of {} entries, arena of {} bytes, {}",
             std::process::id(),
             ring.params().sq_entries,
-            ring.params().arena_size
+            ring.params().arena_size,
+            if served { "in a pool" } else { "inline" }
         ));
     }
     fds::set(ring.fd(), State::RING);
@@ -172,6 +174,7 @@ fn block(id: u32) -> io::Result<*mut Engine> {
         engine.write(Engine::new(
             id,
             ring,
+            served,
             arena,
             constants.offset() as u64,
             &*counters,
@@ -179,6 +182,20 @@ fn block(id: u32) -> io::Result<*mut Engine> {
         engine
     };
     Ok(engine)
+}
+
+/// Attaches a ring to the pool that the settings name, if they name one and if that is possible.
+fn attach(ring: &mut Ring) -> bool {
+    let Some((pool, mode)) = settings::pool() else {
+        return false;
+    };
+    match ring.attach(pool, mode) {
+        Ok(()) => true,
+        Err(error) => {
+            settings::leave_pool(pool, &error);
+            false
+        }
+    }
 }
 
 /// Takes all flows of this thread back: from now on another process can use them too.
@@ -221,11 +238,14 @@ unsafe extern "C" fn thread_ends(engine: *mut c_void) {
     tls::refuse();
     fds::set(guard.ring.fd(), State::UNTRACKED);
     drop(guard);
+    // What was handed to a pool and has not run keeps the kernel's side of the mapping.
     // SAFETY: the value of the key is this thread's engine, to which nothing leads any
     // more. Its memory stays, with the counters.
     unsafe { ptr::drop_in_place(&raw mut (*engine.cast::<Engine>()).ring) };
 }
 
+// The child has neither the ring nor what is published in it; and of what was handed to a pool it
+// has no copy either.
 extern "C" fn before_fork() {
     quiesce(Flush::Process);
 }

@@ -65,7 +65,7 @@ const FLUSHES: [&str; 11] = [
 ];
 
 /// Counters of one thread. Only that thread changes them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
     /// Answered before they ran.
     pub deferred: [AtomicU64; CALLS.len()],
@@ -78,6 +78,10 @@ pub struct Counters {
     pub crossings: AtomicU64,
     /// Waits that were the last entry of a batch.
     pub waits: AtomicU64,
+    /// Calls that woke the pool in the middle of a batch.
+    pub wakeups: AtomicU64,
+    /// Entries that were taken between crossings, mostly by the pool.
+    pub others: AtomicU64,
     /// Completions with an error.
     pub errors: AtomicU64,
     /// Flows registered.
@@ -89,7 +93,13 @@ pub struct Counters {
 /// Adds one to a counter that only this thread changes.
 #[inline]
 pub fn bump(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    add(counter, 1);
+}
+
+/// Adds `n` to a counter that only this thread changes.
+#[inline]
+pub fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
 }
 
 /// Connections accepted, by all threads.
@@ -140,12 +150,16 @@ pub fn write() {
 }
 
 fn json(out: &mut Line) -> fmt::Result {
-    let mode = if settings::on() { "inline" } else { "off" };
     write!(out, "{{\"pid\":{},\"program\":\"", std::process::id())?;
     program(out)?;
+    write!(out, "\",\"mode\":\"{}\"", settings::mode().name())?;
+    if let Some((pool, _)) = settings::pool() {
+        // Its characters need no escapes.
+        write!(out, ",\"pool\":\"{pool}\"")?;
+    }
     write!(
         out,
-        "\",\"mode\":\"{mode}\",\"rings\":{},\"accepted\":{}",
+        ",\"rings\":{},\"accepted\":{}",
         RINGS.load(Ordering::Relaxed),
         ACCEPTED.load(Ordering::Relaxed),
     )?;
@@ -154,6 +168,8 @@ fn json(out: &mut Line) -> fmt::Result {
         ("refused", sum(|c| &c.refused)),
         ("crossings", sum(|c| &c.crossings)),
         ("waits_merged", sum(|c| &c.waits)),
+        ("wakeups", sum(|c| &c.wakeups)),
+        ("taken_by_others", sum(|c| &c.others)),
         ("full", sum(|c| &c.full)),
         ("errors", sum(|c| &c.errors)),
     ] {

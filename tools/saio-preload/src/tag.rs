@@ -13,6 +13,8 @@ pub enum Tag {
     Ignore,
     /// A flow entry with its payload in this chunk, which is free once it completed.
     Chunk(Chunk),
+    /// An entry of a flow without payload; only that it is done counts.
+    Counted,
     /// The `epoll_wait` at the end of a batch.
     Wait,
     /// The close of this descriptor; completes only if it failed.
@@ -26,6 +28,7 @@ impl Tag {
         match self {
             Self::Ignore => 0,
             Self::Chunk(chunk) => 1 | (chunk.start as u64) << 32 | (chunk.len as u64) << 48,
+            Self::Counted => 2,
             Self::Wait => 3,
             Self::Close(fd) => 4 | (fd as u32 as u64) << 32,
         }
@@ -39,6 +42,7 @@ impl Tag {
                 start: (data >> 32) as u16,
                 len: (data >> 48) as u16,
             }),
+            2 => Self::Counted,
             3 => Self::Wait,
             4 => Self::Close((data >> 32) as c_int),
             _ => Self::Ignore,
@@ -58,6 +62,7 @@ mod tests {
             for tag in [
                 Tag::Ignore,
                 Tag::Chunk(Chunk { start, len }),
+                Tag::Counted,
                 Tag::Wait,
                 Tag::Close(fd),
             ] {

@@ -3,9 +3,14 @@
 //! The operator's tool of SAIO.
 
 mod doctor;
+mod output;
+mod pool;
 mod preload;
+mod process;
 mod program;
 mod run;
+mod stat;
+mod trace;
 
 use std::io;
 use std::process::ExitCode;
@@ -13,7 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// Starts servers under SAIO and says whether SAIO works here
+/// Starts servers under SAIO, manages worker pools, and says what goes on
 #[derive(Parser)]
 #[command(
     name = "saioctl",
@@ -23,6 +28,9 @@ use clap_complete::Shell;
     arg_required_else_help = true,
     after_long_help = "Examples:\n  \
         Start nginx under SAIO:\n    saioctl run -- nginx\n  \
+        Make a pool of kernel threads and start nginx on it:\n    \
+        saioctl pool set web --workers 1 --cpus 2-5 --group www-data\n    \
+        saioctl run --pool web -- nginx\n  \
         See whether SAIO works here, and what to do if not:\n    saioctl doctor\n  \
         The same for a script:\n    saioctl doctor --json\n  \
         Complete commands in bash:\n    saioctl completions bash > /etc/bash_completion.d/saioctl"
@@ -36,11 +44,12 @@ struct Cli {
 enum Action {
     /// Runs a dynamically linked server under SAIO
     ///
-    /// The command replaces saioctl. On a kernel without SAIO it runs as if nothing was there, with one line on
-    /// stderr. Exit status: that of the command; 125 if saioctl fails, 126 if the command cannot be executed, 127
+    /// The command replaces saioctl. On a kernel without SAIO it runs as if nothing was there, and on one without
+    /// pools without them, with one line on stderr. Exit status: that of the command; 125 if saioctl fails, 126 if the command cannot be executed, 127
     /// if it is not found.
     #[command(after_long_help = "Examples:\n  \
         A server, with its counters written to a file:\n    saioctl run --stats /run/saio.jsonl -- nginx -g 'daemon off;'\n  \
+        Threads of a pool take over its sends where that pays:\n    saioctl run --pool web -- nginx\n  \
         The same server without SAIO, everything else equal:\n    saioctl run --mode off -- nginx -g 'daemon off;'")]
     Run(run::RunArgs),
 
@@ -52,6 +61,32 @@ enum Action {
         For people:\n    saioctl doctor\n  \
         Names of the checks that failed:\n    saioctl doctor --json | jq -r '.checks[] | select(.status == \"fail\") | .name'")]
     Doctor(doctor::DoctorArgs),
+
+    /// Shows what rings and pools do, once or every few seconds
+    ///
+    /// The first sample has what was counted since each ring and pool was made, those after it have rates. A process
+    /// whose descriptors may not be read is counted and said; root sees all.
+    #[command(after_long_help = "Examples:\n  \
+        All rings and pools:\n    saioctl stat\n  \
+        Rates, every second, of nginx with its workers:\n    saioctl stat -i 1 -p $(cat /run/nginx.pid)\n  \
+        Bytes a second of each pool:\n    saioctl stat -i 1 -n 2 --json | jq -c 'select(.interval_s) | .pools[] | [.name, .per_second.sent_bytes]'")]
+    Stat(stat::StatArgs),
+
+    /// Shows entries as strace shows calls, and where they ran
+    ///
+    /// All rings of the system, or those of processes or of a command with all that descends from them. Ends with
+    /// them, or with Ctrl-C; then a table of calls goes to stderr. Needs root and a kernel with tracepoints; tracefs is
+    /// mounted meanwhile if it is not. Exit status: that of the command, if there is one.
+    #[command(after_long_help = "Examples:\n  \
+        Everything that runs under SAIO, until Ctrl-C:\n    saioctl trace\n  \
+        nginx with its workers:\n    saioctl trace -p $(cat /run/nginx.pid)\n  \
+        A server from its start, the trace in a file:\n    saioctl trace -o /tmp/trace -- saioctl run -- nginx -g 'daemon off;'\n  \
+        Entries that failed:\n    saioctl trace --json | jq -c 'select(.error) | [.text, .error]'")]
+    Trace(trace::TraceArgs),
+
+    /// Manages worker pools: kernel threads that run what servers queue
+    #[command(subcommand, arg_required_else_help = true)]
+    Pool(pool::Action),
 
     /// Writes a completion script for a shell to stdout
     Completions {
@@ -73,6 +108,9 @@ fn main() -> ExitCode {
     let (result, on_error) = match &cli.command {
         Action::Run(args) => (run::run(args), run::EXIT_SELF),
         Action::Doctor(args) => (doctor::doctor(args), 1),
+        Action::Stat(args) => (stat::stat(args), 1),
+        Action::Trace(args) => (trace::trace(args), 1),
+        Action::Pool(action) => (pool::pool(action), 1),
         Action::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "saioctl", &mut io::stdout());
             (Ok(0), 1)
@@ -83,7 +121,8 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("saioctl: {error:#}");
-            ExitCode::from(on_error)
+            let unusable = error.is::<pool::Unusable>();
+            ExitCode::from(if unusable { 2 } else { on_error })
         }
     }
 }

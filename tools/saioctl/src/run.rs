@@ -9,10 +9,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::{Args, ValueEnum};
+use saio::pool::Name;
 
-use crate::{preload, program};
+use crate::{pool, preload, program};
 
 /// Exit status when saioctl itself cannot do its part, as of env and timeout.
 pub const EXIT_SELF: u8 = 125;
@@ -24,9 +25,13 @@ const EXIT_NOT_FOUND: u8 = 127;
 /// Arguments of `saioctl run`.
 #[derive(Args)]
 pub struct RunArgs {
-    /// Who runs the calls: the server itself in batches (inline), or nobody (off: the library does nothing)
-    #[arg(long, value_enum, env = "SAIO_MODE", default_value = "inline")]
-    mode: Mode,
+    /// The pool whose threads run what the server queues; saioctl pool set makes one
+    #[arg(long, value_name = "NAME", env = "SAIO_POOL")]
+    pool: Option<Name>,
+
+    /// Who runs the calls [default: auto with --pool, otherwise inline]
+    #[arg(long, value_enum, env = "SAIO_MODE")]
+    mode: Option<Mode>,
 
     /// File to which every process appends a line of JSON with its counters when it ends, or stderr
     #[arg(long, value_name = "FILE", env = "SAIO_STATS")]
@@ -50,26 +55,94 @@ pub struct RunArgs {
     command: Vec<OsString>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Mode {
+    /// The pool where that pays, otherwise the server
+    Auto,
+    /// The server itself, in batches
     Inline,
+    /// The pool
+    Pool,
+    /// Nobody: the library does nothing
     Off,
 }
 
 impl Mode {
     fn name(self) -> &'static str {
         match self {
+            Mode::Auto => "auto",
             Mode::Inline => "inline",
+            Mode::Pool => "pool",
             Mode::Off => "off",
         }
     }
+
+    fn wants_pool(self) -> bool {
+        matches!(self, Mode::Auto | Mode::Pool)
+    }
+}
+
+/// What the library is told.
+#[derive(Debug, PartialEq, Eq)]
+struct Placement<'a> {
+    mode: Mode,
+    /// `None`: the library's default.
+    pool: Option<&'a Name>,
+}
+
+impl RunArgs {
+    /// Where calls shall run, after a look at what the kernel has.
+    fn placement(&self) -> Result<Placement<'_>> {
+        let wanted = self.wanted();
+        if !wanted.mode.wants_pool() {
+            if let Some(pool) = &self.pool {
+                warn(&format!(
+                    "--pool {pool} has no effect with --mode {}",
+                    wanted.mode.name()
+                ));
+            }
+            return Ok(wanted);
+        }
+        let default = Name::default_pool();
+        let name = wanted.pool.unwrap_or(&default);
+        match pool::exists(name)? {
+            Some(true) => Ok(wanted),
+            Some(false) => bail!("{}; make it: saioctl pool set {name}", pool::missing(name)),
+            None => {
+                // Without any SAIO it is the library that says so.
+                if saio::sys::probe() != libc::ENOSYS {
+                    warn("this kernel has no worker pools: the server itself runs its calls, in batches (inline)");
+                }
+                Ok(Placement {
+                    mode: Mode::Inline,
+                    pool: None,
+                })
+            }
+        }
+    }
+
+    fn wanted(&self) -> Placement<'_> {
+        let mode = match (self.mode, &self.pool) {
+            (Some(mode), _) => mode,
+            (None, Some(_)) => Mode::Auto,
+            (None, None) => Mode::Inline,
+        };
+        Placement {
+            mode,
+            pool: self.pool.as_ref().filter(|_| mode.wants_pool()),
+        }
+    }
+}
+
+fn warn(text: &str) {
+    eprintln!("saioctl: warning: {text}");
 }
 
 /// Replaces this process by the command. Returns an exit status if that fails.
 ///
 /// # Errors
 ///
-/// The preload library or the directory of the statistics file cannot be found.
+/// The preload library, the directory of the statistics file or the pool cannot be found.
 pub fn run(args: &RunArgs) -> Result<u8> {
     let library = preload::find(args.preload.as_deref())?;
     let Some((name, rest)) = args.command.split_first() else {
@@ -82,8 +155,9 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         Err(error) => return Ok(failed(name, &error)),
     };
     if let Some(reason) = program::obstacle(&file, path.as_deref()) {
-        eprintln!("saioctl: warning: {reason}");
+        warn(&reason);
     }
+    let placement = args.placement()?;
 
     let mut command = Command::new(&file);
     command
@@ -93,7 +167,11 @@ pub fn run(args: &RunArgs) -> Result<u8> {
             "LD_PRELOAD",
             with_library(&library, env::var_os("LD_PRELOAD")),
         )
-        .env("SAIO_MODE", args.mode.name());
+        .env("SAIO_MODE", placement.mode.name());
+    match placement.pool {
+        Some(pool) => command.env("SAIO_POOL", pool.as_str()),
+        None => command.env_remove("SAIO_POOL"),
+    };
     if let Some(stats) = &args.stats {
         command.env("SAIO_STATS", stats_file(stats)?);
     }
@@ -146,6 +224,33 @@ mod tests {
             Path::new("/run/x")
         );
         assert!(stats_file(Path::new("x")).unwrap().is_absolute());
+    }
+
+    #[test]
+    fn pool_means_auto_unless_another_mode_is_given() {
+        let args = |mode, pool: Option<&str>| RunArgs {
+            pool: pool.map(|name| name.parse().unwrap()),
+            mode,
+            stats: None,
+            preload: None,
+            verbose: false,
+            command: Vec::new(),
+        };
+        let wanted = |mode, pool| {
+            let args = args(mode, pool);
+            let wanted = args.wanted();
+            (wanted.mode, wanted.pool.map(Name::to_string))
+        };
+        let web = || Some("web".to_owned());
+        assert_eq!(wanted(None, None), (Mode::Inline, None));
+        assert_eq!(wanted(None, Some("web")), (Mode::Auto, web()));
+        assert_eq!(wanted(Some(Mode::Pool), Some("web")), (Mode::Pool, web()));
+        assert_eq!(wanted(Some(Mode::Auto), None), (Mode::Auto, None));
+        assert_eq!(wanted(Some(Mode::Off), Some("web")), (Mode::Off, None));
+        assert_eq!(
+            wanted(Some(Mode::Inline), Some("web")),
+            (Mode::Inline, None)
+        );
     }
 
     #[test]

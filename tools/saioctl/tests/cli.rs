@@ -2,39 +2,20 @@
 
 //! The command line, on whatever kernel the tests run.
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use common::{saioctl, stderr, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const CHECKS: [&str; 10] = [
-    "kernel", "calls", "config", "sysctl", "memlock", "seccomp", "ring", "batch", "flow", "preload",
+const CHECKS: [&str; 12] = [
+    "kernel", "calls", "config", "sysctl", "memlock", "seccomp", "ring", "batch", "flow",
+    "preload", "pools", "attach",
 ];
-
-fn saioctl(args: &[&str]) -> Output {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("saioctl"));
-    for name in [
-        "SAIO_MODE",
-        "SAIO_STATS",
-        "SAIO_VERBOSE",
-        "SAIO_PRELOAD_PATH",
-        "LD_PRELOAD",
-    ] {
-        command.env_remove(name);
-    }
-    command.args(args).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
 
 /// A file that can be named as the library; the dynamic linker complains about it and goes on.
 fn library(dir: &TempDir) -> PathBuf {
@@ -57,14 +38,19 @@ fn text(path: &Path) -> &str {
 #[test]
 fn help_names_what_there_is() {
     let help = stdout(&saioctl(&["--help"]));
-    for word in ["run", "doctor", "completions", "Examples:"] {
+    for word in ["run", "pool", "doctor", "completions", "Examples:"] {
         assert!(help.contains(word), "{word} is not in:\n{help}");
     }
-    for absent in ["probe", "pool", "trace"] {
-        assert!(!help.contains(absent), "{absent} is in:\n{help}");
-    }
+    assert!(!help.contains("probe"), "probe is in:\n{help}");
     let help = stdout(&saioctl(&["run", "--help"]));
-    for word in ["--mode", "--stats", "--preload", "--verbose", "127"] {
+    for word in [
+        "--mode",
+        "--pool",
+        "--stats",
+        "--preload",
+        "--verbose",
+        "127",
+    ] {
         assert!(help.contains(word), "{word} is not in:\n{help}");
     }
 }
@@ -154,6 +140,28 @@ fn run_without_the_library_names_the_flag() {
     let output = saioctl(&["run", "--preload", "/nonexistent.so", "--", "true"]);
     assert_eq!(output.status.code(), Some(125));
     assert!(stderr(&output).contains("--preload"), "{}", stderr(&output));
+}
+
+/// Where the kernel has pools, there is none of this name; where it has none, the command runs without.
+#[test]
+fn run_looks_for_the_pool() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = library(&dir);
+    let run = ["run", "--preload", text(&library), "--pool", "no-such-pool"];
+    let show = ["--", "sh", "-c", "echo \"$SAIO_MODE;$SAIO_POOL\""];
+    let output = saioctl(&[&run[..], &show].concat());
+    if output.status.success() {
+        assert_eq!(stdout(&output), "inline;\n");
+    } else {
+        assert_eq!(output.status.code(), Some(125));
+        let said = stderr(&output);
+        assert!(said.contains("saioctl pool set no-such-pool"), "{said}");
+    }
+
+    let output = saioctl(&[&run[..], &["--mode", "off"], &show].concat());
+    assert_eq!(stdout(&output), "off;\n");
+    let said = stderr(&output);
+    assert!(said.contains("--pool no-such-pool has no effect"), "{said}");
 }
 
 #[test]

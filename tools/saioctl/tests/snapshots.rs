@@ -15,6 +15,12 @@ fn help() {
     insta::assert_snapshot!("help", said(&["--help"]));
     insta::assert_snapshot!("help_run", said(&["run", "--help"]));
     insta::assert_snapshot!("help_doctor", said(&["doctor", "--help"]));
+    insta::assert_snapshot!("help_stat", said(&["stat", "--help"]));
+    insta::assert_snapshot!("help_trace", said(&["trace", "--help"]));
+    for action in ["set", "list", "show", "rm", "apply", "import"] {
+        let help = said(&["pool", action, "--help"]);
+        insta::assert_snapshot!(format!("help_pool_{action}"), help);
+    }
 }
 
 /// What was seen depends on the machine, what is looked at does not.

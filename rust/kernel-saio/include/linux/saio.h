@@ -25,6 +25,8 @@ bool __saio_sock_close(struct socket *sock, struct file *file);
 int __saio_sock_setsockopt(struct socket *sock, int level, int optname);
 int __saio_sock_connect(struct socket *sock);
 int __saio_sock_shutdown(struct socket *sock, int how);
+void saio_worker_sleeping(struct task_struct *tsk);
+void saio_worker_running(struct task_struct *tsk);
 
 static inline bool saio_sock_has_flow(const struct socket *sock)
 {
@@ -102,6 +104,8 @@ static inline void saio_task_exit(void) { }
 static inline void saio_task_exec(void) { }
 static inline void saio_fd_leaves(void) { }
 static inline void saio_filp_flush(struct file *file) { }
+static inline void saio_worker_sleeping(struct task_struct *tsk) { }
+static inline void saio_worker_running(struct task_struct *tsk) { }
 
 static inline bool saio_is_ring(const struct file *file)
 {

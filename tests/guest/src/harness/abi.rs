@@ -7,7 +7,8 @@ use saio::sys;
 
 pub use saio::sys::{
     saio_cqe as Cqe, saio_enter_arg as EnterArg, saio_flow_reg as FlowReg, saio_params as Params,
-    saio_ring as RingHeader, saio_sqe as Sqe,
+    saio_pool_attr as PoolAttr, saio_pool_stat as PoolStat, saio_ring as RingHeader,
+    saio_ring_pool as RingPool, saio_sqe as Sqe,
 };
 
 pub const SETUP: i64 = sys::__NR_saio_setup as i64;
@@ -23,7 +24,34 @@ pub const FLOW: u16 = 1 << sys::SAIO_SQE_FLOW_BIT;
 
 pub const REGISTER_FLOW: u32 = sys::SAIO_REGISTER_FLOW;
 pub const UNREGISTER_FLOW: u32 = sys::SAIO_UNREGISTER_FLOW;
+pub const REGISTER_POOL: u32 = sys::SAIO_REGISTER_POOL;
 pub const REGISTER_LAST: u32 = sys::SAIO_REGISTER_LAST;
+
+pub const NEED_WAKEUP: u32 = sys::SAIO_RING_NEED_WAKEUP;
+pub const WAKEUP: u32 = sys::SAIO_ENTER_WAKEUP;
+
+pub const INLINE: u32 = sys::SAIO_MODE_INLINE;
+pub const AUTO: u32 = sys::SAIO_MODE_AUTO;
+pub const POOLED: u32 = sys::SAIO_MODE_POOL;
+
+pub const CREATE: u32 = sys::SAIO_POOL_CREATE;
+pub const SET: u32 = sys::SAIO_POOL_SET;
+pub const GET: u32 = sys::SAIO_POOL_GET;
+pub const NEXT: u32 = sys::SAIO_POOL_NEXT;
+pub const REMOVE: u32 = sys::SAIO_POOL_REMOVE;
+pub const STAT: u32 = sys::SAIO_POOL_STAT;
+pub const POOL_LAST: u32 = sys::SAIO_POOL_LAST;
+
+pub const SET_WORKERS: u32 = sys::SAIO_POOL_SET_WORKERS;
+pub const SET_MAX: u32 = sys::SAIO_POOL_SET_MAX;
+pub const SET_IDLE: u32 = sys::SAIO_POOL_SET_IDLE;
+pub const SET_CPUS: u32 = sys::SAIO_POOL_SET_CPUS;
+pub const SET_GROUP: u32 = sys::SAIO_POOL_SET_GROUP;
+pub const FORCE: u32 = sys::SAIO_POOL_FORCE;
+pub const ANYBODY: u32 = sys::SAIO_POOL_ANYBODY;
+pub const MAX_THREADS: u32 = sys::SAIO_POOL_MAX_THREADS;
+pub const MAX_IDLE_NS: u64 = sys::SAIO_POOL_MAX_IDLE_NS as u64;
+pub const MAX_POOLS: usize = sys::SAIO_MAX_POOLS as usize;
 
 pub const FLOW_USED: u32 = sys::SAIO_FLOW_USED;
 pub const FLOW_STALE: u32 = sys::SAIO_FLOW_STALE;

@@ -87,6 +87,15 @@ pub fn in_child(body: impl FnOnce()) {
     assert_eq!(exit, Exit::Status(0), "the child failed");
 }
 
+/// Makes this process one of a user that has no capabilities. Only in a child.
+#[track_caller]
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) {
+    let count = groups.len();
+    expect_ok!(sys!(libc::SYS_setgroups, count, groups.as_ptr()));
+    expect_ok!(sys!(libc::SYS_setresgid, gid, gid, gid));
+    expect_ok!(sys!(libc::SYS_setresuid, uid, uid, uid));
+}
+
 /// A gate that one process opens and another waits for. Made before the fork.
 pub struct Gate {
     read: i32,

@@ -67,16 +67,22 @@ pub fn expect_same(got: &[u8], want: &[u8]) {
     );
 }
 
-/// Waits for what another thread or the kernel does in its own time.
+/// Waits up to 10 s for what another thread or the kernel does in its own time.
 #[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..1000 {
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    within(10, what, condition);
+}
+
+/// As [`eventually`], with another limit in seconds.
+#[track_caller]
+pub fn within(seconds: u32, what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..100 * seconds {
         if condition() {
             return;
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("{what}: still not so after 10 s");
+    panic!("{what}: still not so after {seconds} s");
 }
 
 /// Ends the test as skipped. Only from the test's own process, not from a child of it.

@@ -3,8 +3,8 @@
 //! A ring with one flow and the peer at its other end.
 
 use super::{
-    expect_bytes, expect_results, in_order, pattern, poll, sqe, tcp_pair, Pair, RawRing, Sqe,
-    SqeExt, FLOW_FAILED, FLOW_FULL, SMALL,
+    eventually, expect_bytes, expect_results, in_order, in_pool, pattern, poll, sqe, tcp_pair,
+    Pair, RawRing, Sqe, SqeExt, FLOW_FAILED, FLOW_FULL, SMALL,
 };
 
 /// Bytes of each entry that [`Flow::park`] submits: one is more than a tight pair can hold.
@@ -32,6 +32,11 @@ pub fn flow_ring() -> RawRing {
         params.arena_size = ROOM;
         params.flow_limit = ROOM;
     })
+}
+
+/// `args[0]` of entries of the flow `id`, whose socket has this number.
+pub fn target(id: u32, socket: i32) -> u64 {
+    u64::from(id) << 32 | u64::from(socket as u32)
 }
 
 /// The bytes that [`Flow::park`] sends.
@@ -63,7 +68,7 @@ impl Flow {
 
     /// `args[0]` of the flow's entries.
     pub fn target(&self) -> u64 {
-        u64::from(self.id) << 32 | u64::from(self.ours as u32)
+        target(self.id, self.ours)
     }
 
     pub fn write(&self, offset: usize, len: usize) -> Sqe {
@@ -108,6 +113,7 @@ impl Flow {
             self.write(CHUNK, CHUNK).data(1),
         ];
         assert_eq!(self.ring.submit(&entries), 2, "entries taken");
+        self.wait_until_full();
         assert!(
             self.ring.reap().is_empty(),
             "nothing can be sent to its end"
@@ -115,6 +121,14 @@ impl Flow {
         assert!(self.has(FLOW_FULL), "status {:#x}", self.status());
         assert!(!self.has(FLOW_FAILED));
         bytes
+    }
+
+    /// What was submitted fills the flow: at once if the owner has run it, soon if a pool does.
+    #[track_caller]
+    pub fn wait_until_full(&self) {
+        if in_pool().is_some() {
+            eventually("the flow is full", || self.has(FLOW_FULL));
+        }
     }
 
     /// Reads what [`Self::park`] gave, and sees that the flow is as good as new.

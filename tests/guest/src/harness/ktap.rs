@@ -2,7 +2,7 @@
 
 //! Runs tests, each in a process group of its own, and reports them as KTAP.
 
-use super::{Exit, PANICKED};
+use super::{pool_for_every_ring, Exit, PANICKED};
 use std::{
     fs,
     io::{self, Read, Write},
@@ -23,6 +23,8 @@ pub struct Test {
     pub run: fn(),
     /// Time limit in seconds.
     pub seconds: u32,
+    /// Runs with every ring in a pool.
+    pub pooled: bool,
 }
 
 enum Verdict {
@@ -140,8 +142,12 @@ fn become_test(test: &Test, directory: &str, write: i32) -> ! {
         libc::dup2(write, 2);
         libc::close(write);
     }
+    let run = || {
+        let _pool = test.pooled.then(pool_for_every_ring);
+        (test.run)();
+    };
     let status = match std::env::set_current_dir(directory) {
-        Ok(()) if catch_unwind(test.run).is_ok() => 0,
+        Ok(()) if catch_unwind(run).is_ok() => 0,
         Ok(()) => PANICKED,
         Err(error) => {
             eprintln!("{directory}: {error}");

@@ -10,12 +10,18 @@ mod expect;
 mod files;
 mod flow;
 pub mod ktap;
+mod kthread;
+mod pool;
+mod repeat;
 mod ring;
+mod ring_info;
 mod seccomp;
+mod shared;
 mod signals;
 mod tcp;
+mod trace;
 
 pub use self::{
-    abi::*, call::*, child::*, counters::*, expect::*, files::*, flow::*, ring::*, seccomp::*,
-    signals::*, tcp::*,
+    abi::*, call::*, child::*, counters::*, expect::*, files::*, flow::*, kthread::*, pool::*,
+    repeat::*, ring::*, ring_info::*, seccomp::*, shared::*, signals::*, tcp::*, trace::*,
 };

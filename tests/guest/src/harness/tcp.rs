@@ -26,49 +26,91 @@ pub fn tcp_pair(rcvbuf: i32, sndbuf: i32) -> Pair {
 
 /// A connection of this protocol number, or the errno with which `socket` refuses it.
 pub fn pair_of(protocol: i32, rcvbuf: i32, sndbuf: i32) -> Result<Pair, i64> {
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
-    let listener = sys!(libc::SYS_socket, libc::AF_INET, kind, protocol);
-    if listener < 0 {
-        return Err(listener);
-    }
-    let mut address: libc::sockaddr_in = zeroed();
-    address.sin_family = libc::AF_INET as u16;
-    address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
-    let mut len = size_of::<libc::sockaddr_in>() as u32;
-    expect_ok!(sys!(libc::SYS_bind, listener, &address, len));
-    expect_ok!(sys!(libc::SYS_listen, listener, 1));
-    expect_ok!(sys!(
-        libc::SYS_getsockname,
-        listener,
-        &mut address,
-        &mut len
-    ));
+    let listener = Listener::of(protocol, 1)?;
+    let pair = listener.pair(rcvbuf, sndbuf);
+    expect_ok!(sys!(libc::SYS_close, listener.socket));
+    Ok(pair)
+}
 
-    let peer = fd(sys!(libc::SYS_socket, libc::AF_INET, kind, protocol));
-    if rcvbuf != 0 {
-        // Before the connection is made: the window follows from it.
-        set_option(peer, libc::SOL_SOCKET, libc::SO_RCVBUF, rcvbuf);
+/// A blocking, close-on-exec socket that listens on a port of its own.
+pub struct Listener {
+    pub socket: i32,
+    protocol: i32,
+    address: libc::sockaddr_in,
+}
+
+impl Listener {
+    /// A TCP listener; `backlog` as for `listen`.
+    pub fn new(backlog: i32) -> Self {
+        Self::of(0, backlog).expect("loopback is up")
     }
-    let patience = libc::timeval {
-        tv_sec: READ_SECONDS,
-        tv_usec: 0,
-    };
-    expect_ok!(sys!(
-        libc::SYS_setsockopt,
-        peer,
-        libc::SOL_SOCKET,
-        libc::SO_RCVTIMEO,
-        &patience,
-        size_of::<libc::timeval>()
-    ));
-    expect_ok!(sys!(libc::SYS_connect, peer, &address, len));
-    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    let ours = fd(sys!(libc::SYS_accept4, listener, 0, 0, flags));
-    if sndbuf != 0 {
-        set_option(ours, libc::SOL_SOCKET, libc::SO_SNDBUF, sndbuf);
+
+    /// One of this protocol number, or the errno with which `socket` refuses it.
+    pub fn of(protocol: i32, backlog: i32) -> Result<Self, i64> {
+        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+        let socket = sys!(libc::SYS_socket, libc::AF_INET, kind, protocol);
+        if socket < 0 {
+            return Err(socket);
+        }
+        let socket = fd(socket);
+        let mut address: libc::sockaddr_in = zeroed();
+        address.sin_family = libc::AF_INET as u16;
+        address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
+        let mut len = size_of::<libc::sockaddr_in>() as u32;
+        expect_ok!(sys!(libc::SYS_bind, socket, &address, len));
+        expect_ok!(sys!(libc::SYS_listen, socket, backlog));
+        expect_ok!(sys!(libc::SYS_getsockname, socket, &mut address, &mut len));
+        Ok(Self {
+            socket,
+            protocol,
+            address,
+        })
     }
-    expect_ok!(sys!(libc::SYS_close, listener));
-    Ok(Pair { ours, peer })
+
+    /// A close-on-exec socket to connect with; `flags` as for `socket`.
+    pub fn client(&self, flags: i32) -> i32 {
+        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags;
+        fd(sys!(libc::SYS_socket, libc::AF_INET, kind, self.protocol))
+    }
+
+    /// `connect` to the listener; the result or a negated errno.
+    pub fn connect(&self, client: i32) -> i64 {
+        let len = size_of::<libc::sockaddr_in>();
+        sys!(libc::SYS_connect, client, &self.address, len)
+    }
+
+    /// The next connection: close-on-exec, non-blocking.
+    pub fn accept(&self) -> i32 {
+        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        fd(sys!(libc::SYS_accept4, self.socket, 0, 0, flags))
+    }
+
+    /// A connection, while no other waits to be accepted; buffers as for [`tcp_pair`].
+    pub fn pair(&self, rcvbuf: i32, sndbuf: i32) -> Pair {
+        let peer = self.client(0);
+        if rcvbuf != 0 {
+            // Before the connection is made: the window follows from it.
+            set_option(peer, libc::SOL_SOCKET, libc::SO_RCVBUF, rcvbuf);
+        }
+        let patience = libc::timeval {
+            tv_sec: READ_SECONDS,
+            tv_usec: 0,
+        };
+        expect_ok!(sys!(
+            libc::SYS_setsockopt,
+            peer,
+            libc::SOL_SOCKET,
+            libc::SO_RCVTIMEO,
+            &patience,
+            size_of::<libc::timeval>()
+        ));
+        expect_ok!(self.connect(peer));
+        let ours = self.accept();
+        if sndbuf != 0 {
+            set_option(ours, libc::SOL_SOCKET, libc::SO_SNDBUF, sndbuf);
+        }
+        Pair { ours, peer }
+    }
 }
 
 /// `setsockopt` of an int; the result or a negated errno.
@@ -102,6 +144,11 @@ pub fn get_option(socket: i32, level: i32, name: i32) -> i32 {
 
 /// Segments with data that the socket has sent.
 pub fn data_segments(socket: i32) -> u32 {
+    tcp_info(socket).tcpi_data_segs_out
+}
+
+/// What the kernel tells of a TCP socket.
+pub fn tcp_info(socket: i32) -> libc::tcp_info {
     let mut info: libc::tcp_info = zeroed();
     let mut len = size_of::<libc::tcp_info>() as u32;
     expect_ok!(sys!(
@@ -112,7 +159,7 @@ pub fn data_segments(socket: i32) -> u32 {
         &mut info,
         &mut len
     ));
-    info.tcpi_data_segs_out
+    info
 }
 
 pub fn set_nonblocking(file: i32, on: bool) {

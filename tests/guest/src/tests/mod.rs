@@ -6,6 +6,7 @@ mod batch;
 pub mod enter;
 mod flow;
 mod leak;
+mod pool;
 mod setup;
 
 use crate::harness::ktap::Test;
@@ -15,7 +16,22 @@ const fn test(name: &'static str, run: fn()) -> Test {
 }
 
 const fn slow(name: &'static str, run: fn(), seconds: u32) -> Test {
-    Test { name, run, seconds }
+    Test {
+        name,
+        run,
+        seconds,
+        pooled: false,
+    }
+}
+
+/// The test with every ring in a pool.
+const fn pooled(name: &'static str, run: fn(), seconds: u32) -> Test {
+    Test {
+        name,
+        run,
+        seconds,
+        pooled: true,
+    }
 }
 
 /// Every test, in the order in which they run: what others rely on comes first.
@@ -26,7 +42,6 @@ pub static ALL: &[Test] = &[
     test("setup.mmap", setup::mmap::run),
     test("setup.too_many", setup::too_many::run),
     test("setup.memlock", setup::memlock::run),
-    test("setup.pool_is_reserved", setup::pool::run),
 
     test("enter.errors", enter::errors::run),
     test("enter.partial", enter::partial::run),
@@ -57,12 +72,15 @@ pub static ALL: &[Test] = &[
 
     test("flow.register", flow::register::run),
     test("flow.register_full", flow::register_full::run),
+    test("flow.register_connecting", flow::register_connecting::run),
     slow("flow.send_bytes", flow::send_bytes::run, 60),
     test("flow.join", flow::join::run),
     test("flow.cork_entry", flow::cork_entry::run),
     test("flow.shutdown_entry", flow::shutdown_entry::run),
     test("flow.bad_entries", flow::bad_entries::run),
-    test("flow.sendfile_pinned", flow::sendfile_pinned::run),
+    test("flow.sendfile_pinned", flow::sendfile_pinned::in_one_batch),
+    test("flow.sendfile_in_a_chain", flow::sendfile_pinned::in_a_chain),
+    test("flow.sendfile_parked", flow::sendfile_pinned::while_parked),
     test("flow.sendfile_short", flow::sendfile_short::run),
     test("flow.seccomp", flow::seccomp::run),
     test("flow.source_closed", flow::published::source_closed),
@@ -83,6 +101,7 @@ pub static ALL: &[Test] = &[
     test("flow.stale", flow::stale::run),
     test("flow.shutdown_queued", flow::shutdown_queued::run),
     test("flow.ebusy", flow::ebusy::run),
+    test("flow.tls", flow::tls::run),
     test("flow.blocking_writer", flow::blocking_writer::run),
     test("flow.peer_reset", flow::peer_reset::run),
     test("flow.linger0", flow::linger0::run),
@@ -91,7 +110,118 @@ pub static ALL: &[Test] = &[
     test("flow.kill9_publishes", flow::kill9_publishes::run),
     test("flow.kill9_parked", flow::kill9_parked::run),
     test("flow.exec_publishes", flow::exec_publishes::run),
+    slow("flow.orphan_patience", flow::orphan_patience::run, 150),
+    slow("flow.orphan_bytes", flow::orphan_limits::bytes, 60),
+    slow("flow.orphan_number", flow::orphan_limits::number, 240),
+
+    test("pool.attributes", pool::attributes::run),
+    test("pool.bad_attributes", pool::bad_attributes::run),
+    test("pool.permission", pool::permission::run),
+    test("pool.list", pool::list::run),
+    test("pool.attach", pool::attach::run),
+    test("pool.group", pool::group::run),
+    test("pool.served", pool::served::run),
+    test("pool.auto", pool::auto::run),
+    test("pool.close_behind_a_file", pool::ordinary::close_behind_a_file),
+    test("pool.close_between_files", pool::ordinary::close_between_files),
+    test("pool.ordinary_before_a_flow", pool::ordinary::before_a_flow),
+    test("pool.chain", pool::ordinary::chain),
+    slow("pool.wait_last", pool::wait_last::run, 60),
+    test("pool.credentials", pool::credentials::run),
+    test("pool.seccomp", pool::seccomp::run),
+    slow("pool.idle", pool::idle::run, 40),
+    test("pool.no_room", pool::no_room::run),
+    test("pool.slow_peer", pool::slow_peer::run),
+    test("pool.remove", pool::remove::run),
+    slow("pool.owner_ends", pool::owner_ends::run, 60),
+    test("pool.many_rings", pool::many_rings::run),
+    slow("pool.fair", pool::fair::run, 120),
+    slow("pool.held_up", pool::held_up::run, 60),
+    slow("pool.mask", pool::mask::run, 120),
+    slow("pool.resize", pool::resize::run, 120),
+    slow("pool.hotplug", pool::hotplug::run, 120),
+    slow("pool.stress", pool::stress::run, 240),
+    slow("pool.kill9", pool::kill9::run, 240),
+
+    // Those above once more, where threads of a pool may run the entries. Those that are not here
+    // are named at the end of this file, with the reason.
+    pooled("flow_pool.send_bytes", flow::send_bytes::run, 60),
+    pooled("flow_pool.join", flow::join::run, 20),
+    pooled("flow_pool.cork_entry", flow::cork_entry::run, 20),
+    pooled("flow_pool.shutdown_entry", flow::shutdown_entry::run, 20),
+    pooled("flow_pool.bad_entries", flow::bad_entries::run, 20),
+    pooled("flow_pool.sendfile_in_a_chain", flow::sendfile_pinned::in_a_chain, 20),
+    pooled("flow_pool.sendfile_parked", flow::sendfile_pinned::while_parked, 20),
+    pooled("flow_pool.sendfile_short", flow::sendfile_short::run, 20),
+    pooled("flow_pool.seccomp", flow::seccomp::run, 20),
+    pooled("flow_pool.source_closed", flow::published::source_closed, 20),
+    pooled("flow_pool.write_waits", flow::published::write_waits, 20),
+    pooled("flow_pool.close_loses_nothing", flow::published::close_loses_nothing, 20),
+    pooled("flow_pool.park", flow::park::run, 20),
+    pooled("flow_pool.park_wait", flow::park_wait::run, 20),
+    pooled("flow_pool.park_no_deadlock", flow::park_no_deadlock::run, 20),
+    pooled("flow_pool.outstanding", flow::outstanding::run, 20),
+    pooled("flow_pool.limit", flow::limit::run, 20),
+    pooled("flow_pool.epollout_level", flow::epollout_level::run, 20),
+    pooled("flow_pool.epollout_edge", flow::epollout_edge::run, 20),
+    pooled("flow_pool.close_now", flow::close_now::run, 20),
+    pooled("flow_pool.reuse_raw", flow::reuse::by_raw_call, 20),
+    pooled("flow_pool.reuse_close", flow::reuse::by_close_entry, 20),
+    pooled("flow_pool.reuse_dup2", flow::reuse::by_dup2, 20),
+    pooled("flow_pool.reuse_close_range", flow::reuse::by_close_range, 20),
+    pooled("flow_pool.stale", flow::stale::run, 20),
+    pooled("flow_pool.shutdown_queued", flow::shutdown_queued::run, 20),
+    pooled("flow_pool.ebusy", flow::ebusy::run, 20),
+    pooled("flow_pool.tls", flow::tls::run, 20),
+    pooled("flow_pool.blocking_writer", flow::blocking_writer::run, 20),
+    pooled("flow_pool.peer_reset", flow::peer_reset::run, 20),
+    pooled("flow_pool.linger0", flow::linger0::run, 20),
+    pooled("flow_pool.unregister_parked", flow::unregister_parked::run, 20),
+    pooled("flow_pool.exit_publishes", flow::exit_publishes::run, 20),
+    pooled("flow_pool.kill9_publishes", flow::kill9_publishes::run, 20),
+    pooled("flow_pool.kill9_parked", flow::kill9_parked::run, 20),
+    pooled("flow_pool.exec_publishes", flow::exec_publishes::run, 20),
+    pooled("flow_pool.orphan_patience", flow::orphan_patience::run, 150),
+    pooled("flow_pool.orphan_bytes", flow::orphan_limits::bytes, 60),
+    pooled("leak_pool.rings", leak::rings::run, 240),
+    pooled("leak_pool.flows", leak::flows::run, 240),
 
     slow("leak.rings", leak::rings::run, 240),
     slow("leak.flows", leak::flows::run, 240),
 ];
+
+#[cfg(test)]
+mod unit {
+    use super::ALL;
+
+    /// Tests of flows that do not run with every ring in a pool, and why.
+    const NOT_POOLED: &[(&str, &str)] = &[
+        ("register", "no entry runs"),
+        ("register_full", "no entry runs"),
+        ("register_connecting", "no entry runs"),
+        (
+            "sendfile_pinned",
+            "it opens the source by an ordinary entry that is not linked to the sendfile, which a \
+             thread may run first",
+        ),
+        (
+            "orphan_number",
+            "thousands of connections more for the same count as in orphan_bytes",
+        ),
+    ];
+
+    #[test]
+    fn tests_of_flows_run_in_a_pool_too_or_say_why_not() {
+        let exists = |name: String| ALL.iter().any(|test| test.name == name);
+        for (name, why) in NOT_POOLED {
+            assert!(exists(format!("flow.{name}")) && !why.is_empty(), "{name}");
+        }
+        let flows = ALL
+            .iter()
+            .filter_map(|test| test.name.strip_prefix("flow."));
+        for name in flows {
+            let excluded = NOT_POOLED.iter().any(|(other, _)| *other == name);
+            assert_ne!(excluded, exists(format!("flow_pool.{name}")), "{name}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{getrlimit, Resource, RLIM_INFINITY};
 
 use super::probe::{self, Outcome, Probe};
-use super::{system, Check};
+use super::{pools, system, Check};
 use crate::preload;
 
 /// Bytes of a ring with default parameters: control words, 256 entries, 512 completions, 1024 flow words and
@@ -21,7 +21,7 @@ const DEFAULT_RING: u64 =
 /// Below this many rings a server with a few workers comes to the limit.
 const FEW_RINGS: u64 = 4;
 
-const BOOT_SAIO: &str =
+pub const BOOT_SAIO: &str =
     "boot a kernel built with CONFIG_SAIO=y (in the source tree of SAIO, ./x build makes one and ./x boot tries it in QEMU)";
 const ALLOW_CALLS: &str =
     "let the seccomp filter allow system calls 1000 to 1003 (container: --security-opt seccomp=PROFILE; systemd unit: SystemCallFilter=)";
@@ -45,7 +45,7 @@ pub fn all(library: Option<&Path>) -> Vec<Check> {
             )
         }
     };
-    vec![
+    let mut checks = vec![
         kernel(),
         calls,
         config(present),
@@ -56,7 +56,10 @@ pub fn all(library: Option<&Path>) -> Vec<Check> {
         trial("batch", Probe::Batch),
         trial("flow", Probe::Flow),
         preloadable(library),
-    ]
+    ];
+    let pools = present.then(|| probe::run(Probe::Pools));
+    checks.extend(pools::checks(pools));
+    checks
 }
 
 fn kernel() -> Check {
@@ -91,7 +94,7 @@ fn calls(outcome: Outcome, filtered: bool) -> Check {
 }
 
 /// The check that a trial stands for.
-fn result(name: &'static str, outcome: Outcome) -> Check {
+pub fn result(name: &'static str, outcome: Outcome) -> Check {
     match outcome {
         Outcome::Done(seen) => Check::ok(name, seen),
         Outcome::Errno { call, errno } => {

@@ -3,6 +3,7 @@
 //! `saioctl doctor`: whether SAIO works here, and what to do if not.
 
 mod checks;
+mod pools;
 pub mod probe;
 mod system;
 

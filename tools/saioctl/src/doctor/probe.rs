@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use saio::flow::FlowRef;
+use saio::pool;
 use saio::ring::Ring;
 use saio::sys::{self, saio_cqe, saio_params, saio_sqe};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub enum Probe {
     Batch,
     /// Whether a flow carries bytes to its peer
     Flow,
+    /// Whether saio_pool answers
+    Pools,
     /// Nothing: whether a program starts
     Nothing,
 }
@@ -50,6 +53,7 @@ impl Probe {
             Self::Ring => "ring",
             Self::Batch => "batch",
             Self::Flow => "flow",
+            Self::Pools => "pools",
             Self::Nothing => "nothing",
         }
     }
@@ -137,6 +141,7 @@ pub fn child(probe: Probe) -> Result<u8> {
         Probe::Ring => ring(),
         Probe::Batch => batch(),
         Probe::Flow => flow(),
+        Probe::Pools => pools(),
         Probe::Nothing => Ok(Outcome::Done(String::new())),
     };
     let outcome = outcome.unwrap_or_else(|failed| failed);
@@ -240,6 +245,11 @@ fn flow() -> Trial {
         )));
     }
     Ok(Outcome::Done(format!("{BYTES} bytes reach a TCP peer")))
+}
+
+fn pools() -> Trial {
+    let pools = pool::list().of("saio_pool")?;
+    Ok(Outcome::Done(format!("{} pools", pools.len())))
 }
 
 /// Both ends of a TCP connection; the first is as a flow needs it.

@@ -23,11 +23,20 @@ fn field(status: &str, name: &str) -> Option<String> {
     })
 }
 
-/// Whether this process may lock any amount of memory (`CAP_IPC_LOCK`, capability 14).
+/// Whether this process may lock any amount of memory (`CAP_IPC_LOCK`).
 pub fn may_lock_memory() -> bool {
+    has_capability(14)
+}
+
+/// Whether this process may do what root may (`CAP_SYS_ADMIN`).
+pub fn may_administrate() -> bool {
+    has_capability(21)
+}
+
+fn has_capability(number: u32) -> bool {
     status_field("CapEff")
         .and_then(|hex| u64::from_str_radix(&hex, 16).ok())
-        .is_some_and(|capabilities| capabilities & (1 << 14) != 0)
+        .is_some_and(|capabilities| capabilities >> number & 1 == 1)
 }
 
 /// Value of a sysctl under `kernel`; `None` if the kernel has none of that name.

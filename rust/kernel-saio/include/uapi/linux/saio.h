@@ -88,7 +88,7 @@ struct saio_cqe {
  * @sq_head:	kernel: entries up to here are copied (not: have run)
  * @sq_flags:	kernel: SAIO_RING_* bits
  * @mode:	kernel: SAIO_MODE_*
- * @pool:	kernel: index of the pool that serves the ring, 0 if none
+ * @pool:	kernel: number of the pool that serves the ring, 0 if none
  * @sq_tail:	user: entries up to here are published
  * @cq_head:	user: completions up to here are consumed
  * @cq_tail:	kernel: completions up to here are posted
@@ -116,7 +116,17 @@ struct saio_ring {
 /* Nobody looks at the queue by itself: call saio_enter() after publishing. */
 #define SAIO_RING_NEED_WAKEUP	(1U << 0)
 
+/*
+ * Who runs the entries of flows.  Other entries are always run by the owner,
+ * within saio_enter(); those of flows may overtake them, unless they are in one
+ * chain: a chain with an entry that the owner has to run is run by it whole.
+ */
+/* The owner. */
 #define SAIO_MODE_INLINE	0
+/* The pool where that pays, otherwise the owner. */
+#define SAIO_MODE_AUTO		1
+/* The pool. */
+#define SAIO_MODE_POOL		2
 
 /**
  * struct saio_params - argument of saio_setup(), in and out
@@ -164,6 +174,7 @@ struct saio_params {
 
 #define SAIO_FEAT_INLINE	(1U << 0)
 #define SAIO_FEAT_FLOWS		(1U << 1)
+#define SAIO_FEAT_POOLS		(1U << 2)
 
 /*
  * Status word of a flow, written by the kernel: bits 16-31 the generation,
@@ -181,6 +192,12 @@ struct saio_params {
 #define SAIO_FLOW_REF(index, gen)	((__u32)(gen) << 16 | (__u32)(index))
 #define SAIO_FLOW_INDEX(ref)		((__u32)(ref) & 0xffff)
 #define SAIO_FLOW_GEN(word)		((__u32)(word) >> 16)
+
+/*
+ * saio_enter() flag: wake the pool for what is published. Alone, with nothing
+ * to submit or wait for, it leaves all of that to the pool.
+ */
+#define SAIO_ENTER_WAKEUP	(1U << 0)
 
 /**
  * struct saio_enter_arg - optional argument of saio_enter()
@@ -200,6 +217,8 @@ enum saio_register_op {
 	SAIO_REGISTER_FLOW,
 	/* struct saio_flow_reg: gives a flow up; what it holds still leaves. */
 	SAIO_UNREGISTER_FLOW,
+	/* struct saio_ring_pool: attaches the ring to a pool. */
+	SAIO_REGISTER_POOL,
 
 	/* this goes last */
 	SAIO_REGISTER_LAST
@@ -220,5 +239,148 @@ struct saio_flow_reg {
 };
 
 #define SAIO_FLOW_REG_SIZE_VER0	16
+
+/* Bytes of a pool's name: letters, digits, '-', '_', '.', then zeros to the end. */
+#define SAIO_POOL_NAME_LEN	32
+
+/**
+ * struct saio_ring_pool - argument of SAIO_REGISTER_POOL
+ * @name:	pool; empty: "default"
+ * @mode:	SAIO_MODE_*; with SAIO_MODE_INLINE the ring leaves its pool, and
+ *		@name must be empty
+ * @flags:	must be zero
+ * @resv:	must be zero
+ *
+ * EACCES: the caller is neither in the group of the pool nor has CAP_SYS_ADMIN.
+ */
+struct saio_ring_pool {
+	__u8	name[SAIO_POOL_NAME_LEN];
+	__u32	mode;
+	__u32	flags;
+	__u64	resv;
+};
+
+#define SAIO_RING_POOL_SIZE_VER0	48
+
+/* Commands of saio_pool(); all but those to look need CAP_SYS_ADMIN. */
+enum saio_pool_cmd {
+	/* struct saio_pool_attr: makes a pool, with defaults for what is not set. */
+	SAIO_POOL_CREATE,
+	/* struct saio_pool_attr: changes what @set names; it holds at once. */
+	SAIO_POOL_SET,
+	/* struct saio_pool_attr: reads the pool called @name. */
+	SAIO_POOL_GET,
+	/* struct saio_pool_attr: reads the first pool whose number is at least @id. */
+	SAIO_POOL_NEXT,
+	/* struct saio_pool_attr: removes a pool. */
+	SAIO_POOL_REMOVE,
+	/* struct saio_pool_stat: reads the counters of the pool called @name. */
+	SAIO_POOL_STAT,
+
+	/* this goes last */
+	SAIO_POOL_LAST
+};
+
+/* Bits of @set: which attributes are given. */
+#define SAIO_POOL_SET_WORKERS	(1U << 0)
+#define SAIO_POOL_SET_MAX	(1U << 1)
+#define SAIO_POOL_SET_IDLE	(1U << 2)
+#define SAIO_POOL_SET_CPUS	(1U << 3)
+#define SAIO_POOL_SET_GROUP	(1U << 4)
+
+/* SAIO_POOL_REMOVE: rings that are attached go to the pool "default". */
+#define SAIO_POOL_FORCE		(1U << 0)
+
+/* @gid: everybody may attach. */
+#define SAIO_POOL_ANYBODY	0xffffffffU
+
+#define SAIO_POOL_MAX_THREADS	256
+#define SAIO_POOL_MAX_IDLE_NS	1000000000U
+#define SAIO_MAX_POOLS		256
+
+/**
+ * struct saio_pool_attr - argument of saio_pool()
+ * @name:	of the pool; out for SAIO_POOL_NEXT
+ * @id:		number of the pool, 1 and up, never used again; out, but for
+ *		SAIO_POOL_NEXT also in
+ * @set:	SAIO_POOL_SET_* bits when creating and setting, otherwise zero
+ * @flags:	SAIO_POOL_FORCE when removing, otherwise zero
+ * @workers:	threads that may be runnable at a time, 1 to @max; default 1
+ * @max:	threads in all, up to SAIO_POOL_MAX_THREADS: one that waits for the
+ *		disk is replaced meanwhile; default: twice @workers, and raised to
+ *		@workers if only those are set
+ * @gid:	group that may attach rings, or SAIO_POOL_ANYBODY; default 0
+ * @idle_ns:	how long a thread looks for work before it sleeps, in
+ *		nanoseconds, up to SAIO_POOL_MAX_IDLE_NS; default 200000
+ * @cpus:	address of a bit mask of CPUs, as of sched_setaffinity(); default:
+ *		all CPUs. When reading: where to store it, 0: nowhere
+ * @cpus_len:	bytes at @cpus; when reading the rest is zeroed, and EINVAL if
+ *		the mask does not fit
+ * @rings:	out: rings that are attached
+ * @resv:	must be zero
+ *
+ * Errors: EPERM without CAP_SYS_ADMIN; EINVAL for a bad name, an unknown bit, a
+ * number out of its range, a mask without a CPU that is possible; ENOENT: no such
+ * pool, or no more; EEXIST; ENOSPC: too many pools; EBUSY: the pool has rings, or
+ * is "default", which cannot be removed; ENOMEM, EAGAIN: no thread.
+ */
+struct saio_pool_attr {
+	__u8	name[SAIO_POOL_NAME_LEN];
+	__u32	id;
+	__u32	set;
+	__u32	flags;
+	__u32	workers;
+	__u32	max;
+	__u32	gid;
+	__u64	idle_ns;
+	__u64	cpus;
+	__u32	cpus_len;
+	__u32	rings;
+	__u64	resv[2];
+};
+
+#define SAIO_POOL_ATTR_SIZE_VER0	96
+
+/* Buckets of a histogram of nanoseconds: bucket i counts 2^i to 2^(i+1) - 1. */
+#define SAIO_HIST_BUCKETS	32
+
+/**
+ * struct saio_pool_stat - argument of SAIO_POOL_STAT; everything since the pool
+ * was made
+ * @name:	in: of the pool
+ * @id:		out: number of the pool
+ * @threads:	threads there are
+ * @runnable:	of these, awake and not held up
+ * @resv:	must be zero
+ * @entries:	entries that the threads have run
+ * @bytes:	bytes that these entries have sent
+ * @parks:	times that a flow had to wait for its peer
+ * @steals:	times that a flow went on with another thread than before
+ * @wakeups:	times that a thread was woken
+ * @sleeps:	times that a thread went to sleep
+ * @replaced:	times that a thread was held up in an entry and another woken
+ * @run_ns:	time that threads had work, in nanoseconds
+ * @spin_ns:	time that threads looked for work
+ * @wait_hist:	how long operations waited in the kernel before they first ran
+ */
+struct saio_pool_stat {
+	__u8	name[SAIO_POOL_NAME_LEN];
+	__u32	id;
+	__u32	threads;
+	__u32	runnable;
+	__u32	resv;
+	__u64	entries;
+	__u64	bytes;
+	__u64	parks;
+	__u64	steals;
+	__u64	wakeups;
+	__u64	sleeps;
+	__u64	replaced;
+	__u64	run_ns;
+	__u64	spin_ns;
+	__u64	wait_hist[SAIO_HIST_BUCKETS];
+};
+
+#define SAIO_POOL_STAT_SIZE_VER0	376
 
 #endif /* _UAPI_LINUX_SAIO_H */

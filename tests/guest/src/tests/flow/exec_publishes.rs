@@ -10,7 +10,7 @@ pub fn run() {
     owner_ends(become_another, Exit::Status(0));
 }
 
-fn become_another() {
+pub fn become_another() {
     let program = c"/bin/true".as_ptr();
     let arguments = [program, std::ptr::null()];
     let environment = [std::ptr::null::<u8>()];

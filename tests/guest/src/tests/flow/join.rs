@@ -20,6 +20,11 @@ pub fn run() {
     expect_bytes(flow.peer, &bytes);
 
     for second in [flow.sendfile(source, 0, 700), flow.write(300, 700)] {
+        if in_pool().is_some() && second.nr != libc::SYS_sendfile as u16 {
+            // A thread may send the first before the second is handed over; a file becomes part of
+            // the operation before it.
+            continue;
+        }
         let before = data_segments(flow.ours);
         let got = flow.ring.run(&[flow.write(0, 300), second]);
         expect_results(&got, &[300, 700]);
@@ -30,7 +35,7 @@ pub fn run() {
     // An entry of another flow between them, or none behind: nothing may be held back.
     let other = tcp_pair(0, 0);
     let reference = flow.ring.register(other.ours);
-    let target = u64::from(reference) << 32 | u64::from(other.ours as u32);
+    let target = target(reference, other.ours);
     let elsewhere = sqe!(libc::SYS_write, target, 0, 10).on_flow();
     let got = flow
         .ring

@@ -53,7 +53,7 @@ fn reuse(close_and_dup: impl Fn(&mut Flow, i32)) {
     let new = flow.ring.register(flow.ours);
     assert_ne!(new, flow.id);
     flow.ring.fill_arena(SPARE, b"by its own flow");
-    let target = u64::from(new) << 32 | u64::from(flow.ours as u32);
+    let target = target(new, flow.ours);
     let entry = sqe!(libc::SYS_write, target, SPARE, 15).on_flow();
     assert_eq!(flow.ring.run_one(entry), 15);
 

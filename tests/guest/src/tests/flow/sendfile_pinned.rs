@@ -8,20 +8,20 @@ use crate::harness::*;
 
 const LEN: usize = 20 << 10;
 
-pub fn run() {
+/// Makes the files, and gives what is in the right one.
+fn files() -> Vec<u8> {
     let right = pattern(1, LEN);
-    let wrong = pattern(2, LEN);
     let _ = file("right", &right);
-    let _ = file("wrong", &wrong);
-    in_one_batch(&right);
-    while_parked(&right);
+    let _ = file("wrong", &pattern(2, LEN));
+    right
 }
 
 fn open(name: &'static std::ffi::CStr) -> Sqe {
     sqe!(libc::SYS_openat, libc::AT_FDCWD, name.as_ptr(), 0)
 }
 
-fn in_one_batch(right: &[u8]) {
+pub fn in_one_batch() {
+    let right = &files();
     let mut flow = Flow::roomy();
     let source = next_fd();
     let got = flow.ring.run(&[
@@ -34,8 +34,13 @@ fn in_one_batch(right: &[u8]) {
     let number = i64::from(source);
     expect_results(&got, &[number, LEN as i64, 0, number, 0]);
     expect_bytes(flow.peer, right);
+}
 
-    // As the argument of the call, taken from the open.
+/// The descriptor is an argument taken from the open.
+pub fn in_a_chain() {
+    let right = &files();
+    let mut flow = Flow::roomy();
+    let number = i64::from(next_fd());
     let got = flow.ring.run(&[
         open(c"right").flag(LINK),
         flow.sendfile(-1, 0, LEN).flag(HARDLINK).result_to(1, 1),
@@ -45,7 +50,8 @@ fn in_one_batch(right: &[u8]) {
     expect_bytes(flow.peer, right);
 }
 
-fn while_parked(right: &[u8]) {
+pub fn while_parked() {
+    let right = &files();
     let (mut flow, parked) = parked();
     let source = fd(open_now(c"right"));
     assert_eq!(

@@ -23,7 +23,7 @@ fn make_and_close(ring: &mut RawRing) {
         let pair = tcp_pair(0, 0);
         for left in (0..FLOWS_OF_A_CONNECTION).rev() {
             let flow = ring.register(pair.ours);
-            let target = u64::from(flow) << 32 | u64::from(pair.ours as u32);
+            let target = target(flow, pair.ours);
             let entry = sqe!(libc::SYS_write, target, 0, 4).on_flow();
             assert_eq!(ring.run_one(entry), 4);
             if left != 0 {

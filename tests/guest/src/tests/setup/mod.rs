@@ -6,5 +6,4 @@ pub mod cloexec;
 pub mod memlock;
 pub mod mmap;
 pub mod params;
-pub mod pool;
 pub mod too_many;

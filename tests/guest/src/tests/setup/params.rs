@@ -21,7 +21,8 @@ fn defaults() {
     assert_eq!(p.flags, 0);
     assert_eq!((p.sq_entries, p.cq_entries, p.flows), (256, 512, 1024));
     assert_eq!((p.arena_size, p.flow_limit), (256 << 10, 256 << 10));
-    let features = saio::sys::SAIO_FEAT_INLINE | saio::sys::SAIO_FEAT_FLOWS;
+    let features =
+        saio::sys::SAIO_FEAT_INLINE | saio::sys::SAIO_FEAT_FLOWS | saio::sys::SAIO_FEAT_POOLS;
     assert_eq!(p.features & features, features);
     expect_layout(&p);
 

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The end of a flow: who waits for it, what is left when nobody may add to it, and how long that
+//! may take.
+
+use super::*;
+use core::sync::atomic::AtomicU64;
+use kernel::time::msecs_to_jiffies;
+
+/// Longest time without progress of a flow whose owner is gone, in seconds.
+const PATIENCE_SECS: usize = 60;
+/// Most orphans in all, and most bytes that they may hold.
+const MAX_ORPHANS: usize = 4096;
+const MAX_ORPHAN_BYTES: u64 = 64 << 20;
+
+static ORPHANS: AtomicUsize = AtomicUsize::new(0);
+static ORPHAN_BYTES: AtomicU64 = AtomicU64::new(0);
+
+pub(super) fn patience() -> usize {
+    msecs_to_jiffies(PATIENCE_SECS as u32 * 1000) as usize
+}
+
+impl Flow {
+    /// Detaches the flow, which is idle or failed and leaving, unless entries that the owner has
+    /// published and not handed over yet name it.
+    pub(super) fn part(&self, mut st: Guard<'_, State, SpinLockBackend>) {
+        if st.detached || !matches!(st.phase, Phase::Idle | Phase::Failed) {
+            return;
+        }
+        if st.phase == Phase::Idle && self.ring.names(self.reference()) {
+            if st.orphan.is_some() {
+                self.remind();
+            }
+            return;
+        }
+        st.detached = true;
+        if let Some(bytes) = st.orphan.take() {
+            ORPHANS.fetch_sub(1, Ordering::Relaxed);
+            ORPHAN_BYTES.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        // SAFETY: The flow is attached, and its state lock is held; this happens once.
+        unsafe { bindings::saio_sock_detach(self.ss.get()) };
+        drop(st);
+        self.ring.forget(self.index, self.generation);
+    }
+
+    /// Whether the owner has published something that was not handed over. What stands in a batch
+    /// behind the call that is running comes after it.
+    pub(super) fn pending(&self) -> bool {
+        !self.ring.dispatching_here() && self.ring.names(self.reference())
+    }
+
+    /// Whether anything that was published has not run; then the one who asks has to wait until
+    /// the flow is idle.
+    pub(crate) fn busy(&self) -> bool {
+        self.ring.hand_over();
+        let st = self.state.lock();
+        match st.phase {
+            Phase::Failed => false,
+            _ if st.detached => false,
+            Phase::Idle if st.empty() => self.pending(),
+            _ => true,
+        }
+    }
+
+    /// The last descriptor is closed. Returns whether the socket has to live on.
+    pub(crate) fn closed(&self) -> bool {
+        self.ring.hand_over();
+        let mut st = self.state.lock();
+        if st.detached {
+            return false;
+        }
+        st.leaving = true;
+        // Under the lock: whoever dispatches meanwhile comes later, and sees that it is leaving.
+        let pending = self.pending();
+        st.progress = glue::jiffies();
+        if st.phase == Phase::Failed || st.phase == Phase::Idle && st.empty() && !pending {
+            // What is named from here on was published after the close.
+            st.phase = Phase::Failed;
+            self.part(st);
+            return false;
+        }
+
+        let bytes = st.bytes;
+        let number = ORPHANS.fetch_add(1, Ordering::Relaxed);
+        let held = ORPHAN_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        st.orphan = Some(bytes);
+        // SAFETY: The flow is attached, and the holder's file is being released.
+        unsafe { bindings::saio_sock_adopt(self.ss.get()) };
+        if number >= MAX_ORPHANS || held > MAX_ORPHAN_BYTES {
+            st.doomed = true;
+            self.kick(0);
+        } else {
+            self.remind();
+        }
+        true
+    }
+
+    /// Nobody is to add to the flow any more; it ends when what it holds has left.
+    pub(crate) fn leave(&self) {
+        let mut st = self.state.lock();
+        st.leaving = true;
+        match st.phase {
+            Phase::Parked => {
+                st.progress = glue::jiffies();
+                self.remind();
+            }
+            Phase::Idle if !st.empty() => {}
+            _ => self.part(st),
+        }
+    }
+
+    /// Does what was put off while published entries named the flow.
+    pub(crate) fn settle(&self) {
+        let st = self.state.lock();
+        if st.phase != Phase::Idle || !st.empty() {
+            return;
+        }
+        if !st.detached {
+            // SAFETY: Under its state lock a flow that is not detached stays attached.
+            unsafe { bindings::saio_sock_idle(self.ss.get(), false) };
+        }
+        if st.leaving {
+            self.part(st);
+        }
+    }
+
+    /// A descriptor of the socket was closed in the owner's table.
+    pub(crate) fn stale(&self) {
+        let st = self.state.lock();
+        if !st.detached {
+            self.set_status(STALE);
+        }
+    }
+
+    /// A system call wants to end the write side: `Ok(true)` if that was queued.
+    pub(crate) fn shutdown(&self, how: i32) -> Result<bool> {
+        if !self.busy() {
+            return Ok(false);
+        }
+        if self.pending() {
+            // Those entries have to be before it.
+            return Err(EAGAIN);
+        }
+        let sides = (how + 1) as u8;
+        {
+            let mut st = self.state.lock();
+            if st.detached {
+                return Ok(false);
+            }
+            if st.shut & sides == sides {
+                return Ok(true);
+            }
+            st.shut |= sides;
+        }
+        self.enqueue(Op::shutdown(how)).inspect_err(|_| {
+            self.state.lock().shut &= !sides;
+        })?;
+        Ok(true)
+    }
+
+    /// Whether nobody is left who could give up waiting for the peer.
+    pub(super) fn alone(&self, st: &State) -> bool {
+        st.orphan.is_some() || self.ring.is_dead()
+    }
+
+    /// Has the workqueue look after the patience with the peer has ended.
+    pub(super) fn remind(&self) {
+        let delay = msecs_to_jiffies(PATIENCE_SECS as u32 * 1000 + 100);
+        // SAFETY: The flow is attached, so its work is set up.
+        unsafe { bindings::saio_sock_remind(self.ss.get(), delay as _) };
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use std::sync::atomic::Ordering;
+
+use saio::sys::SAIO_FLOW_STALE;
+
+use super::*;
+use crate::fixture::{what, Fixture};
+use crate::queue::{CQ_ENTRIES, SQ_ENTRIES};
+
+// Each test uses descriptors of its own: they run in parallel on one table.
+
+/// A fixture and a flow of which it is known that it is not corked.
+fn uncorked(base: c_int, served: bool) -> (Fixture, FlowRef) {
+    let mut f = Fixture::new(base, served);
+    let flow = f.flow(0);
+    f.cork(flow, true);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), ["cork", "uncork"]);
+    (f, flow)
+}
+
+/// Flushes, and says what has run since the last time.
+fn ran(f: &mut Fixture) -> Vec<&'static str> {
+    f.engine.sync(Flush::Pass);
+    f.kernel.work(u32::MAX);
+    f.engine.reap();
+    f.kernel.ran().iter().map(what).collect()
+}
+
+#[test]
+fn cork_is_joined_within_a_batch() {
+    let (mut f, flow) = uncorked(4000, false);
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.send_file(flow, 10);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), ["send", "file"]);
+}
+
+#[test]
+fn pool_is_told_to_hold() {
+    let (mut f, flow) = uncorked(4010, true);
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.send_file(flow, 10);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), ["send more", "file"]);
+    // Not corked.
+    f.send(flow, 10);
+    f.send_file(flow, 10);
+    assert_eq!(ran(&mut f), ["send", "file"]);
+}
+
+#[test]
+fn held_bytes_are_pushed_by_the_uncork() {
+    let (mut f, flow) = uncorked(4020, true);
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.send(flow, 10);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), ["send more", "send more", "uncork"]);
+    // Nothing is held any more.
+    f.cork(flow, true);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), [""; 0]);
+}
+
+#[test]
+fn sleeping_pool_is_not_told() {
+    let (mut f, flow) = uncorked(4030, true);
+    f.kernel.doze();
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), ["send"]);
+    // Of two writes only the second is known to be held.
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.kernel.look();
+    f.send(flow, 10);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), ["send", "send more", "uncork"]);
+    // And if that is the first, the second pushes both.
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.kernel.doze();
+    f.send(flow, 10);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), ["send more", "send"]);
+}
+
+#[test]
+fn batch_that_ends_under_a_cork() {
+    let (mut f, flow) = uncorked(4040, true);
+    f.cork(flow, true);
+    f.send(flow, 10);
+    assert_eq!(ran(&mut f), ["send more", "cork"]);
+    f.send(flow, 10);
+    f.cork(flow, false);
+    assert_eq!(ran(&mut f), ["send", "uncork"]);
+}
+
+#[test]
+fn close_under_a_cork() {
+    let (mut f, flow) = uncorked(4050, true);
+    f.cork(flow, true);
+    f.send(flow, 10);
+    let fd = f.fd(0);
+    assert_eq!(f.engine.close_any(fd, fds::get(fd)), Answer::Done(0));
+    assert_eq!(ran(&mut f), ["close", "send more"]);
+}
+
+#[test]
+fn flow_that_goes_under_a_cork() {
+    // `ran` has the pool run what it was handed only after what the thread ran itself.
+    for (watched, want) in [(true, &["send more", "uncork"][..]), (false, &["send"])] {
+        let (mut f, flow) = uncorked(4060, true);
+        if !watched {
+            f.kernel.doze();
+        }
+        f.cork(flow, true);
+        f.send(flow, 10);
+        f.say(0, SAIO_FLOW_STALE);
+        assert_eq!(f.cork(flow, false), Answer::Pass);
+        assert_eq!(ran(&mut f), want);
+        assert_eq!(fds::get(f.fd(0)), State::UNTRACKED);
+    }
+}
+
+#[test]
+fn pool_is_woken_once_for_a_long_batch() {
+    for served in [true, false] {
+        let mut f = Fixture::new(4070, served);
+        let flow = f.flow(0);
+        f.kernel.doze();
+        for batch in 0..2 {
+            for i in 0..100 {
+                let long = i >= 16;
+                let want = if served { batch + u32::from(long) } else { 0 };
+                assert_eq!(f.kernel.wakeups(), want, "{i}");
+                f.send(flow, 10);
+                f.kernel.doze();
+            }
+            f.engine.sync(Flush::Pass);
+        }
+        let counted = f.engine.counters.wakeups.load(Ordering::Relaxed);
+        assert_eq!(counted, if served { 2 } else { 0 });
+    }
+}
+
+#[test]
+fn pool_that_is_awake_is_not_woken() {
+    let mut f = Fixture::new(4080, true);
+    let flow = f.flow(0);
+    for _ in 0..100 {
+        f.send(flow, 10);
+    }
+    assert_eq!(f.kernel.wakeups(), 0);
+}
+
+#[test]
+fn many_bytes_of_a_flow_are_left_to_the_kernel() {
+    for (served, want) in [(true, Answer::Pass), (false, Answer::Done(60_000))] {
+        let mut f = Fixture::new(4090, served);
+        let flow = f.flow(0);
+        assert_eq!(f.send_file(flow, 60_000), Answer::Done(60_000));
+        assert_eq!(f.send_file(flow, 60_000), Answer::Done(60_000));
+        assert_eq!(f.send_file(flow, 60_000), want);
+        // In the next batch again.
+        assert_eq!(f.send_file(flow, 60_000), Answer::Done(60_000));
+    }
+}
+
+/// An entry that was handed to the pool holds a completion until it has run.
+#[test]
+fn entries_that_were_handed_over_count() {
+    let most = (CQ_ENTRIES - SQ_ENTRIES) as usize;
+    for served in [true, false] {
+        let mut f = Fixture::new(4100, served);
+        let flow = f.flow(0);
+        for _ in 0..most {
+            assert_eq!(f.send_file(flow, 1), Answer::Done(1));
+        }
+        if !served {
+            // They have run: the flow would be full otherwise.
+            assert_eq!(f.send_file(flow, 1), Answer::Done(1));
+            continue;
+        }
+        assert_eq!(f.send_file(flow, 1), Answer::Pass);
+        assert_eq!(f.engine.silent as usize, most);
+        assert_eq!(f.kernel.held(), (0, most));
+        let crossings = || f.engine.counters.crossings.load(Ordering::Relaxed);
+        let before = crossings();
+        f.kernel.work(1);
+        assert_eq!(f.send_file(flow, 1), Answer::Done(1));
+        assert_eq!(
+            crossings(),
+            before,
+            "what has run is known without a crossing"
+        );
+    }
+}
+
+#[test]
+fn arena_of_a_pool_that_lags() {
+    let mut f = Fixture::new(4110, true);
+    let flows = [f.flow(0), f.flow(1)];
+    // All but what the constants leave over.
+    for _ in 0..3 {
+        assert_eq!(f.send(flows[0], MAX_SEND), Answer::Done(MAX_SEND as isize));
+    }
+    assert_eq!(f.send(flows[1], MAX_SEND), Answer::Pass);
+    assert_eq!(f.kernel.held(), (0, 3));
+    f.kernel.work(1);
+    assert_eq!(f.send(flows[1], MAX_SEND), Answer::Done(MAX_SEND as isize));
+    assert!(f.engine.alive());
+}
