@@ -349,12 +349,21 @@ impl Op {
     /// Makes the file that `op` sends a part of this operation, if [`Self::takes`] it.
     #[inline]
     pub(crate) fn append(&mut self, op: Self) -> bool {
-        let (Kind::Data { part, .. }, Kind::Data { part: new, .. }) = (&mut self.kind, op.kind)
+        let (
+            Kind::Data { part, more, .. },
+            Kind::Data {
+                part: new,
+                more: then,
+                ..
+            },
+        ) = (&mut self.kind, op.kind)
         else {
             return false;
         };
         // INVARIANT: The part is as long as the total grows.
         *part = new;
+        // What the bytes before it wait for has come.
+        *more = then;
         self.total += op.total;
         self.second = Some(op.completion);
         true

@@ -32,6 +32,16 @@ pub fn run() {
         assert_eq!(data_segments(flow.ours) - before, 1, "one batch");
     }
 
+    // Bytes that are to wait for more are joined as well, and then wait no longer.
+    let mut header = flow.write(0, 300);
+    header.nr = libc::SYS_sendto as u16;
+    header.args[3] = libc::MSG_MORE as u64;
+    let before = data_segments(flow.ours);
+    let got = flow.ring.run(&[header, flow.sendfile(source, 0, 700)]);
+    expect_results(&got, &[300, 700]);
+    assert_eq!(data_segments(flow.ours) - before, 1, "nothing is held back");
+    expect_bytes(flow.peer, &bytes);
+
     // An entry of another flow between them, or none behind: nothing may be held back.
     let other = tcp_pair(0, 0);
     let reference = flow.ring.register(other.ours);
