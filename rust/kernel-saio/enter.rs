@@ -114,9 +114,6 @@ impl Batch<'_> {
             let sqe = self.ring.mem.sqe(self.sq.consumer.slot());
             *taken += self.entry(&sqe, n - *taken)?;
         }
-        if n != 0 {
-            self.sq.chain.end();
-        }
         Ok(())
     }
 
@@ -335,9 +332,13 @@ impl Ring {
             inline: 0,
             chained: 0,
         };
+        let deferred = !batch.sq.deferred.is_empty();
         let mut stopped = batch.run_deferred();
         if stopped.is_ok() {
             stopped = batch.run_published(to_submit, &mut taken);
+        }
+        if stopped.is_ok() && (deferred || taken != 0) {
+            batch.sq.chain.end();
         }
         let (die, budget) = (batch.die, batch.budget);
         self.stats.calls.add_alone(batch.calls);
@@ -477,12 +478,20 @@ impl Ring {
         }
         drop(sq);
         self.settle();
+        if self.mode() != Mode::Inline && self.has_news() {
+            self.wake_pool();
+        }
     }
 
     /// Takes the first entry, of `left` up to the last one for a flow. Unless the caller wants to
     /// `run` it, its operation is queued.
     fn dispatch(&self, sq: &mut Sq, caller: Caller<'_>, left: u32, run: bool) -> Dispatched {
         let sqe = self.mem.sqe(sq.consumer.slot());
+        if caller.filtered() {
+            // Only the owner can ask its filter. After the copy: a filter binds what was published
+            // behind it.
+            return Dispatched::Stuck;
+        }
         let flow = sqe.flags & flags::FLOW != 0;
         let linked = match sq.deferred.as_slice()[sq.deferred_done..].last() {
             Some(before) => before.flags & LINKS != 0,
@@ -530,7 +539,8 @@ impl Ring {
         op.cred = Some(caller.cred());
         let (mut taken, mut follows) = (1, false);
         if reserved == 2 {
-            if let Some(next) = self.next_data(sq, &sqe) {
+            let next = self.next_data(sq, &sqe);
+            if let Some(next) = next.filter(|_| !caller.filtered()) {
                 // If it is refused, that is found when its turn comes.
                 match self.joins(caller, place, &flow, &mut op, &next) {
                     Ok(true) => taken = 2,
@@ -561,11 +571,7 @@ impl Ring {
             return false;
         };
         let tail = self.mem.sq_tail().load(Ordering::Acquire);
-        let left = if self.owner.filtered() {
-            0
-        } else {
-            self.up_to_last_flow(&sq)
-        };
+        let left = self.up_to_last_flow(&sq);
         if left == 0 {
             self.saw(tail);
             return false;

@@ -67,6 +67,14 @@ pub(crate) enum Caller<'a> {
 }
 
 impl Caller<'_> {
+    /// Whether there is a seccomp filter that nobody here can ask.
+    pub(crate) fn filtered(self) -> bool {
+        match self {
+            Self::Current => false,
+            Self::Owner(task) => task.filtered(),
+        }
+    }
+
     /// The credentials that it has now.
     pub(crate) fn cred(self) -> Cred {
         match self {

@@ -67,7 +67,7 @@ pub(crate) struct Pool {
     max: AtomicU32,
     gid: AtomicU32,
     idle_ns: AtomicU64,
-    /// Threads that are to end.
+    /// Threads that are to end; changed under `tasks`.
     excess: AtomicU32,
     /// Every thread is to end.
     stopped: AtomicBool,
@@ -172,7 +172,6 @@ impl Pool {
             }
         };
         let worker = Worker::new(pool.clone(), number as u32)?;
-        pool.threads.born();
         let raw = Worker::into_raw(worker);
         // SAFETY: `raw` is valid until the thread has dropped it, and so is what belongs to the
         // pool, to which it has a reference.
@@ -181,6 +180,8 @@ impl Pool {
         });
         match task {
             Ok(task) => {
+                // It sleeps until it is woken, which it can be from here on.
+                pool.threads.born();
                 tasks.alive += 1;
                 // SAFETY: A task that was made is not null, and the reference is ours.
                 let task = unsafe { Task::from_raw(NonNull::new_unchecked(task)) };
@@ -190,34 +191,38 @@ impl Pool {
             Err(err) => {
                 // SAFETY: There is no thread that could have it.
                 drop(unsafe { Worker::from_raw(raw) });
-                pool.threads.stillborn();
                 Err(err)
             }
         }
     }
 
-    /// Whether a thread, which is the one that asks, is to end.
-    fn ends_one(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
-            || self
-                .excess
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
-                .is_ok()
+    /// Whether threads are to end.
+    fn some_end(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst) || self.excess.load(Ordering::SeqCst) != 0
+    }
+
+    /// Whether the thread `number`, which asks, is to end; it counts no more then.
+    fn ends(&self, number: u32) -> bool {
+        if !self.some_end() {
+            return false;
+        }
+        let mut tasks = self.tasks.lock();
+        let excess = self.excess.load(Ordering::SeqCst);
+        if excess != 0 {
+            self.excess.store(excess - 1, Ordering::SeqCst);
+        } else if !self.stopped.load(Ordering::SeqCst) {
+            return false;
+        }
+        tasks.alive -= 1;
+        tasks.by_number[number as usize] = None;
+        true
     }
 
     /// Sees to it that threads that are to end do not sleep.
     fn wake_who_ends(&self) {
-        let some = self.stopped.load(Ordering::SeqCst) || self.excess.load(Ordering::SeqCst) != 0;
-        if some && self.threads.wake_to_end() {
+        if self.some_end() && self.threads.wake_to_end() {
             self.wake_one();
         }
-    }
-
-    /// A thread ends.
-    fn ended(&self, number: u32) {
-        let mut tasks = self.tasks.lock();
-        tasks.alive -= 1;
-        tasks.by_number[number as usize] = None;
     }
 
     /// Threads there are.
@@ -356,6 +361,16 @@ impl Pool {
         };
         let slot = self.rings.next(has_work)?;
         table.rings.get(slot)?.clone()
+    }
+
+    /// Whether any ring has work.
+    fn has_work(&self) -> bool {
+        let table = self.table.lock();
+        let has_work = |slot: usize| {
+            let ring = table.rings.get(slot).and_then(Option::as_ref);
+            ring.is_some_and(|ring| ring.has_work())
+        };
+        self.rings.find(0, has_work).is_some()
     }
 
     /// Whether there is work for one thread more than is about to serve `ring`.

@@ -161,10 +161,13 @@ impl Ring {
 
     /// The submission queue for a thread of the pool, unless somebody has it.
     pub(crate) fn sq_for_thread(&self) -> Option<SqGuard<'_>> {
+        let sq = self.gate.try_enter()?;
+        // Inside: the owner passes the gate after it has left the pool, and before it gets another
+        // program or ends.
         if self.is_dead() || self.mode() == Mode::Inline {
             return None;
         }
-        self.gate.try_enter()
+        Some(sq)
     }
 
     /// Whether the ring has seen the last of its owner.
@@ -344,11 +347,12 @@ impl Ring {
     }
 
     fn named(&self, reference: u32) -> bool {
+        // In this order: an entry that is deferred counts there before it is off the queue.
+        let head = self.head.load(Ordering::Acquire);
+        let tail = self.mem.sq_tail().load(Ordering::Acquire);
         if self.deferred_flows.load(Ordering::Relaxed) != 0 {
             return true;
         }
-        let head = self.head.load(Ordering::Acquire);
-        let tail = self.mem.sq_tail().load(Ordering::Acquire);
         let published = tail.wrapping_sub(head).min(self.mem.layout.sq_entries);
         (0..published).any(|i| names(&self.mem.sqe(head.wrapping_add(i)), reference))
     }

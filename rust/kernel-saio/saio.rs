@@ -44,6 +44,7 @@ use kernel::{
     prelude::*,
     sync::{Arc, ArcBorrow},
 };
+use logic::sched::Mode;
 use mem::Layout;
 use pool::{
     table::{self, Cpus},
@@ -191,6 +192,10 @@ unsafe extern "C" fn saio_rs_enter(
         *die = submitted.die;
         let mut outcome = submitted.stopped;
         if outcome.is_ok() && min_complete != 0 && !*die {
+            if ring.mode() != Mode::Inline {
+                // What threads have not taken yet counts as outstanding as well.
+                ring.hand_over();
+            }
             let timeout = (timeout_ns != 0).then(|| {
                 // SAFETY: No requirements.
                 (unsafe { bindings::saio_nsecs_to_jiffies(timeout_ns) }) as usize

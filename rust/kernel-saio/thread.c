@@ -194,7 +194,7 @@ int saio_threads_get_cpus(struct saio_threads *threads,
 
 	if (!attr->cpus)
 		return 0;
-	if (attr->cpus_len < bytes)
+	if (attr->cpus_len < bytes || attr->cpus_len > PAGE_SIZE)
 		return -EINVAL;
 	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
 		return -ENOMEM;

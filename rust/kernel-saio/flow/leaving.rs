@@ -100,11 +100,9 @@ impl Flow {
     pub(crate) fn leave(&self) {
         let mut st = self.state.lock();
         st.leaving = true;
+        st.progress = glue::jiffies();
         match st.phase {
-            Phase::Parked => {
-                st.progress = glue::jiffies();
-                self.remind();
-            }
+            Phase::Parked => self.remind(),
             Phase::Idle if !st.empty() => {}
             _ => self.part(st),
         }

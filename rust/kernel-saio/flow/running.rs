@@ -13,13 +13,17 @@ impl Flow {
     pub(crate) fn carry(&self, mut op: Op, follows: bool, by: Runner<'_>) -> i64 {
         let outcome = self.run(&mut op, follows);
         if let Outcome::Done(result) = outcome {
-            let st = self.state.lock();
+            // Before the flow is idle: the next one to run it completes later.
+            self.complete(&op, result, by);
+            let mut st = self.state.lock();
             if st.empty() && !st.doomed {
                 self.rest(st);
-                self.complete(&op, result, by);
-                return result;
+            } else {
+                st.bytes = st.bytes.saturating_sub(op.held());
+                drop(st);
+                self.drain(by);
             }
-            drop(st);
+            return result;
         }
         let (answer, on) = self.ran(op, 0, outcome, by);
         if on {

@@ -157,14 +157,6 @@ impl Threads {
         });
     }
 
-    /// The thread that [`Self::born`] told of could not be made.
-    pub fn stillborn(&self) {
-        self.change(|c| {
-            c.asleep -= 1;
-            true
-        });
-    }
-
     /// A thread that was awake, and not looking for work, ends.
     pub fn gone(&self) {
         self.change(|c| {

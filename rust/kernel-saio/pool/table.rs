@@ -3,7 +3,7 @@
 //! All pools, and the commands of `saio_pool`.
 
 use super::{Name, Pool, Settings};
-use crate::{errno, logic::sched::Mode, ring::Ring};
+use crate::{logic::sched::Mode, ring::Ring};
 use core::{
     ptr,
     sync::atomic::{AtomicPtr, Ordering},
@@ -101,12 +101,9 @@ impl List {
         }
         let default = self.find(&default_name())?;
         for ring in &rings {
-            match Ring::move_to(ring.as_arc_borrow(), default.clone()) {
-                Err(err) if err != errno::ebadfd() => {
-                    pool.reopen();
-                    return Err(err);
-                }
-                _ => {}
+            if let Err(err) = Ring::move_on(ring.as_arc_borrow(), &pool, default.clone()) {
+                pool.reopen();
+                return Err(err);
             }
         }
         pool.stop();

@@ -64,7 +64,6 @@ impl Worker {
             unsafe { bindings::saio_thread_wait(pool.raw()) };
             trace::thread(Event::Wake, &pool.name, self.number);
             if self.serve() {
-                pool.ended(self.number);
                 return;
             }
             trace::thread(Event::Sleep, &pool.name, self.number);
@@ -82,9 +81,13 @@ impl Worker {
         };
         let mut looks = 0;
         loop {
-            if pool.ends_one() {
+            if pool.ends(self.number) {
                 awake.turn(pool, false);
                 pool.threads.gone();
+                // Others may have relied on this one to look.
+                if pool.rings.any() {
+                    pool.wake();
+                }
                 return true;
             }
             if (pool.threads).sleep_if_over(pool.workers() as u16, awake.looking) {
@@ -113,6 +116,10 @@ impl Worker {
                 if looks % LOOKS == 0 && self.has_enough(&awake) {
                     if pool.threads.sleep_beside(true) {
                         awake.account(pool);
+                        // Who came meanwhile relied on this one; the others may be long at it.
+                        if pool.has_work() {
+                            pool.wake();
+                        }
                         return false;
                     }
                     if pool.doze() {

@@ -20,7 +20,10 @@ use core::{
 use kernel::{
     bindings, new_mutex, new_spinlock,
     prelude::*,
-    sync::{Arc, ArcBorrow, Mutex, SpinLock},
+    sync::{
+        lock::{mutex::MutexBackend, Guard},
+        Arc, ArcBorrow, Mutex, SpinLock,
+    },
 };
 
 /// Whether a ring may still change its pool; who changes it holds the lock.
@@ -73,6 +76,24 @@ impl Ring {
     /// `ENOENT`: the pool is being removed; `EBADFD`: the owner has ended.
     pub(crate) fn attach(ring: ArcBorrow<'_, Self>, pool: Arc<Pool>, mode: Mode) -> Result {
         let moving = ring.link.moving.lock();
+        Self::attach_moving(ring, &moving, pool, mode)
+    }
+
+    /// Goes on in the pool `to`, because the pool `from` is removed; nothing if it is in another.
+    pub(crate) fn move_on(ring: ArcBorrow<'_, Self>, from: &Arc<Pool>, to: Arc<Pool>) -> Result {
+        let moving = ring.link.moving.lock();
+        if moving.ended || !ring.pool().is_some_and(|pool| Arc::ptr_eq(&pool, from)) {
+            return Ok(());
+        }
+        Self::attach_moving(ring, &moving, to, ring.mode())
+    }
+
+    fn attach_moving(
+        ring: ArcBorrow<'_, Self>,
+        moving: &Guard<'_, Moving, MutexBackend>,
+        pool: Arc<Pool>,
+        mode: Mode,
+    ) -> Result {
         if moving.ended {
             return Err(errno::ebadfd());
         }
@@ -87,7 +108,10 @@ impl Ring {
             unsafe { bindings::saio_home_set(ring.link.home.as_ptr(), raw, slot as u32) };
         }
         ring.set_mode(mode);
-        drop(moving);
+        // What was published while another pool looked, or none.
+        if ring.has_news() {
+            ring.wake_pool();
+        }
         Ok(())
     }
 
@@ -116,19 +140,6 @@ impl Ring {
             .fetch_or(bindings::SAIO_RING_NEED_WAKEUP, Ordering::Relaxed);
     }
 
-    /// Goes on in another pool, because this one is removed.
-    pub(crate) fn move_to(ring: ArcBorrow<'_, Self>, pool: Arc<Pool>) -> Result {
-        let (mode, polled) = (ring.mode(), ring.link.polled.load(Ordering::Relaxed));
-        if mode == Mode::Inline {
-            return Ok(());
-        }
-        Self::attach(ring, pool, mode)?;
-        if polled {
-            ring.wake_pool();
-        }
-        Ok(())
-    }
-
     fn set_mode(&self, mode: Mode) {
         self.link.mode.store(mode as u32, Ordering::Relaxed);
         self.mem.mode().store(mode as u32, Ordering::Relaxed);
@@ -150,12 +161,19 @@ impl Ring {
 
     /// The owner wants what is published looked at again, also what a thread could not take.
     pub(crate) fn call_pool(&self) {
-        self.saw(self.head.load(Ordering::Relaxed));
+        // Behind the gate, so that a thread that gives up just now does not undo it.
+        if let Some(sq) = self.sq() {
+            self.saw(sq.consumer.head());
+        }
         self.wake_pool();
     }
 
     /// Has threads of the pool look at the ring, and one awake for that.
     pub(crate) fn wake_pool(&self) {
+        if self.owner.filtered() {
+            // Threads would not take anything.
+            return;
+        }
         let guard = self.link.attachment.lock();
         let Some(at) = &*guard else { return };
         if !self.link.polled.swap(true, Ordering::SeqCst) {
@@ -189,7 +207,7 @@ impl Ring {
 
     /// Whether a thread of the pool finds something to do here.
     pub(crate) fn has_work(&self) -> bool {
-        self.link.home.has_ready() || self.has_news() && !self.gate.owner_inside()
+        self.link.home.has_ready() || self.has_news() && !self.gate.taken()
     }
 
     /// Whether there is more to do here than for one thread.

@@ -29,6 +29,8 @@ struct Inside {
 pub(crate) struct Gate {
     sq: UnsafeCell<Sq>,
     owner: AtomicBool,
+    /// As in `inside`, for a look without the lock.
+    taken: AtomicBool,
     #[pin]
     inside: SpinLock<Inside>,
     #[pin]
@@ -43,6 +45,7 @@ impl Gate {
         pin_init!(Self {
             sq: UnsafeCell::new(sq),
             owner: AtomicBool::new(false),
+            taken: AtomicBool::new(false),
             inside <- new_spinlock!(Inside { taken: false, wanted: false }, "saio::Gate::inside"),
             left <- new_condvar!("saio::Gate::left"),
         })
@@ -59,8 +62,11 @@ impl Gate {
             inside.wanted = true;
             self.left.wait(&mut inside);
         }
+        // Only now: no thread gets in before the owner who waits.
+        inside.wanted = false;
         // INVARIANT: The guard is made below.
         inside.taken = true;
+        self.taken.store(true, Ordering::Relaxed);
         self.owner.store(true, Ordering::Relaxed);
         Some(SqGuard(self))
     }
@@ -73,7 +79,14 @@ impl Gate {
         }
         // INVARIANT: The guard is made below.
         inside.taken = true;
+        self.taken.store(true, Ordering::Relaxed);
         Some(SqGuard(self))
+    }
+
+    /// Whether anybody is inside; a hint.
+    #[inline]
+    pub(super) fn taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Whether the owner is inside.
@@ -111,8 +124,8 @@ impl Drop for SqGuard<'_> {
         self.0.owner.store(false, Ordering::Relaxed);
         // INVARIANT: The guard is gone.
         inside.taken = false;
+        self.0.taken.store(false, Ordering::Relaxed);
         if inside.wanted {
-            inside.wanted = false;
             self.0.left.notify_one();
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A kernel for tests: it takes the entries of one ring by the rules of docs/abi.md, but runs none.
+//! Of those of flows it knows what TCP would hold back.
 //! Its pool is whoever calls [`Kernel::take`] and [`Kernel::work`], from any thread.
 
 use std::collections::VecDeque;
@@ -37,15 +38,52 @@ pub struct Kernel {
     gate: Mutex<State>,
 }
 
+/// What TCP knows of a flow's socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Socket {
+    /// `TCP_CORK` is set.
+    pub corked: bool,
+    /// There are bytes that wait for more.
+    pub holds: bool,
+}
+
+impl Socket {
+    fn cork(&mut self, on: bool) {
+        self.corked = on;
+        self.holds &= on;
+    }
+}
+
+/// An operation on a flow: an entry, or bytes and the file behind them, sent in one message.
+#[derive(Debug)]
+struct Op {
+    sqe: saio_sqe,
+    file: Option<saio_sqe>,
+}
+
+impl Op {
+    fn entries(&self) -> u32 {
+        1 + u32::from(self.file.is_some())
+    }
+
+    /// Whether the message asks TCP to wait for more: that of two entries as the second does.
+    fn more(&self) -> bool {
+        let sqe = self.file.as_ref().unwrap_or(&self.sqe);
+        calls(sqe, libc::SYS_sendto) && sqe.args[3] & libc::MSG_MORE as u64 != 0
+    }
+}
+
 #[derive(Debug)]
 struct State {
     consumer: Consumer,
     poster: Poster,
     /// Ordinary entries that were taken because of what is behind them.
     aside: VecDeque<saio_sqe>,
-    /// Entries of flows that were taken and have not run.
-    handed: VecDeque<saio_sqe>,
+    /// Operations on flows that were taken and have not run.
+    handed: VecDeque<Op>,
     ran: Vec<saio_sqe>,
+    /// By the index of the flow.
+    sockets: Vec<Socket>,
     /// Entries that are taken before the next call of the owner gets in, and whether by the rules.
     race: (u32, bool),
     /// What the next calls of the owner say instead of doing anything.
@@ -77,6 +115,7 @@ impl Kernel {
                 aside: VecDeque::new(),
                 handed: VecDeque::new(),
                 ran: Vec::new(),
+                sockets: vec![Socket::default(); params.flows as usize],
                 race: (0, true),
                 refusals: VecDeque::new(),
                 signal: None,
@@ -120,15 +159,25 @@ impl Kernel {
         self.state().take(self, n, true)
     }
 
-    /// The pool runs up to `n` entries that were taken.
+    /// The pool runs up to `n` operations that were taken.
     pub fn work(&self, n: u32) {
         let mut state = self.state();
         for _ in 0..n {
-            let Some(sqe) = state.handed.pop_front() else {
+            let Some(op) = state.handed.pop_front() else {
                 return;
             };
-            state.finish(self, &sqe);
+            state.carry(self, &op);
         }
+    }
+
+    /// A `setsockopt` of `TCP_CORK` that is no entry: it overtakes those that have not run.
+    pub fn cork(&self, index: usize, on: bool) {
+        self.state().sockets[index].cork(on);
+    }
+
+    /// The socket of a flow.
+    pub fn socket(&self, index: usize) -> Socket {
+        self.state().sockets[index]
     }
 
     /// The next call of the owner comes after the pool has taken `n` entries more.
@@ -177,7 +226,8 @@ impl Kernel {
     /// How many entries were taken and have not run: ordinary ones, and those of flows.
     pub fn held(&self) -> (usize, usize) {
         let state = self.state();
-        (state.aside.len(), state.handed.len())
+        let handed: u32 = state.handed.iter().map(Op::entries).sum();
+        (state.aside.len(), handed as usize)
     }
 
     /// How often the owner has called for the pool.
@@ -205,6 +255,15 @@ impl Kernel {
         // SAFETY: a slot of the queue, by the invariant.
         unsafe { self.base.as_ptr().add(offset).cast::<saio_sqe>().read() }
     }
+
+    /// An `int` of the arena.
+    fn int(&self, offset: u64) -> i32 {
+        let place = offset as usize;
+        assert!(place + size_of::<i32>() <= self.params.arena_size as usize);
+        let place = self.params.arena_off as usize + place;
+        // SAFETY: within the mapping, as just seen. Its owner does not write to what it published.
+        unsafe { self.base.as_ptr().add(place).cast::<i32>().read_unaligned() }
+    }
 }
 
 impl Drop for Kernel {
@@ -231,18 +290,39 @@ impl State {
             false => published,
         };
         let n = n.min(may);
-        for i in 0..n {
+        let mut taken = 0;
+        while taken < n {
             let sqe = kernel.sqe(self.consumer.slot());
             if !is_flow(&sqe) {
                 self.aside.push_back(sqe);
+                self.consumer.advance(kernel.word(SQ_HEAD));
+                taken += 1;
             } else if self.reserve(kernel) {
-                self.handed.push_back(sqe);
+                let op = self.op(kernel, n - taken);
+                taken += op.entries();
+                self.handed.push_back(op);
             } else {
-                return i;
+                break;
             }
-            self.consumer.advance(kernel.word(SQ_HEAD));
         }
-        n
+        taken
+    }
+
+    /// Takes an entry of a flow, whose completion is set aside, and of `left` that may be taken
+    /// the one behind it, if both are sent as one.
+    fn op(&mut self, kernel: &Kernel, left: u32) -> Op {
+        let sqe = kernel.sqe(self.consumer.slot());
+        self.consumer.advance(kernel.word(SQ_HEAD));
+        let mut file = None;
+        if left > 1 && calls(&sqe, libc::SYS_sendto) {
+            let next = kernel.sqe(self.consumer.slot());
+            let fits = is_flow(&next) && calls(&next, libc::SYS_sendfile);
+            if fits && next.args[0] == sqe.args[0] && self.reserve(kernel) {
+                self.consumer.advance(kernel.word(SQ_HEAD));
+                file = Some(next);
+            }
+        }
+        Op { sqe, file }
     }
 
     /// The owner's call.
@@ -256,13 +336,19 @@ impl State {
         while *taken < n {
             self.may_go_on(kernel)?;
             let sqe = kernel.sqe(self.consumer.slot());
-            self.consumer.advance(kernel.word(SQ_HEAD));
-            *taken += 1;
-            let waits = |other: &saio_sqe| other.args[0] == sqe.args[0];
-            if is_flow(&sqe) && (kernel.looks() || self.handed.iter().any(waits)) {
-                self.handed.push_back(sqe);
-            } else {
+            if !is_flow(&sqe) {
+                self.consumer.advance(kernel.word(SQ_HEAD));
+                *taken += 1;
                 self.finish(kernel, &sqe);
+                continue;
+            }
+            let op = self.op(kernel, n - *taken);
+            *taken += op.entries();
+            let waits = |other: &Op| other.sqe.args[0] == sqe.args[0];
+            if kernel.looks() || self.handed.iter().any(waits) {
+                self.handed.push_back(op);
+            } else {
+                self.carry(kernel, &op);
             }
         }
         Ok(())
@@ -281,6 +367,22 @@ impl State {
         match self.reserve(kernel) {
             true => Ok(()),
             false => Err(libc::EBUSY),
+        }
+    }
+
+    /// Has an operation run, as far as TCP is concerned.
+    fn carry(&mut self, kernel: &Kernel, op: &Op) {
+        let sqe = &op.sqe;
+        if let Some(socket) = self.sockets.get_mut((sqe.args[0] >> 32) as usize & 0xffff) {
+            if !calls(sqe, libc::SYS_setsockopt) {
+                socket.holds = socket.corked || op.more();
+            } else if sqe.args[2] == libc::TCP_CORK as u64 {
+                socket.cork(kernel.int(sqe.args[3]) != 0);
+            }
+        }
+        self.finish(kernel, sqe);
+        if let Some(file) = &op.file {
+            self.finish(kernel, file);
         }
     }
 
@@ -307,6 +409,10 @@ impl State {
         };
         self.poster.post(kernel.word(CQ_TAIL));
     }
+}
+
+fn calls(sqe: &saio_sqe, nr: libc::c_long) -> bool {
+    i64::from(sqe.nr) == nr
 }
 
 fn is_flow(sqe: &saio_sqe) -> bool {

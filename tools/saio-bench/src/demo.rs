@@ -15,7 +15,7 @@ use crate::docs::Docs;
 use crate::load::Load;
 use crate::measure::{self, Crossings, Sample};
 use crate::places::{self, Places};
-use crate::server::{Nginx, Settings};
+use crate::server::{Nginx, Saio, Settings};
 use crate::{crossings, machine};
 
 /// Requests that fill caches before anything is measured.
@@ -127,7 +127,8 @@ impl Variant {
         Settings {
             nopush: self != Self::Default,
             file_cache: false,
-            saio: (self == Self::Inline).then(|| library.to_owned()),
+            workers: 1,
+            saio: (self == Self::Inline).then(|| Saio::inline(library)),
         }
     }
 }

@@ -9,12 +9,14 @@ mod http;
 mod ktap;
 mod load;
 mod machine;
+mod mark;
 mod measure;
 mod places;
 mod schedstat;
 mod server;
 mod stats;
 mod verify;
+mod vtime;
 
 use std::process::ExitCode;
 
@@ -28,7 +30,7 @@ use clap::{Parser, Subcommand};
     help_expected = true,
     max_term_width = 80,
     arg_required_else_help = true,
-    after_long_help = "Both commands need root, nginx and a kernel with SAIO.\n\n\
+    after_long_help = "demo and verify need root, nginx and a kernel with SAIO.\n\n\
         Examples:\n  \
         Measure nginx with static files:\n    saio-bench demo --out nginx.json\n  \
         Compare its responses with and without SAIO:\n    saio-bench verify nginx"
@@ -57,12 +59,22 @@ enum Action {
         #[command(subcommand)]
         server: verify::Server,
     },
+
+    /// Measures a command in virtual time, in instructions
+    ///
+    /// For a guest of `./x bench --virtual-time`, which completes the results.
+    #[command(after_long_help = "Examples:\n  \
+        On four CPUs, a system call for 1000 instructions more:\n    \
+        ./x bench --virtual-time --cpus 4 --crossing 1000 -- vtime -- dd if=/dev/zero of=/dev/null bs=64 count=1000\n  \
+        Is the instrument right?\n    ./x bench --virtual-time -- vtime --calibrate")]
+    Vtime(vtime::VtimeArgs),
 }
 
 fn main() -> ExitCode {
     let result = match &Cli::parse().command {
         Action::Demo(args) => demo::demo(args).map(|()| 0),
         Action::Verify { server } => verify::verify(server),
+        Action::Vtime(args) => vtime::vtime(args).map(|()| 0),
     };
     match result {
         Ok(status) => ExitCode::from(status),

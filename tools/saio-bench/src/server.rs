@@ -11,8 +11,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
+use clap::ValueEnum;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
+use saio::pool::Name;
 
 use crate::stats::{self, Stats};
 
@@ -35,11 +37,58 @@ pub struct Settings {
     pub nopush: bool,
     /// Descriptors of files are kept: `open_file_cache`
     pub file_cache: bool,
-    /// The preload library, for a server under SAIO
-    pub saio: Option<PathBuf>,
+    /// Processes that serve: `worker_processes`
+    pub workers: usize,
+    /// For a server under SAIO
+    pub saio: Option<Saio>,
 }
 
-/// A running nginx: a master and one worker. Dropping it kills both.
+/// How a server runs under SAIO.
+#[derive(Clone, Debug)]
+pub struct Saio {
+    /// The preload library
+    pub library: PathBuf,
+    /// Who runs the calls
+    pub mode: Mode,
+    /// Which pool, except in mode inline
+    pub pool: Option<Name>,
+}
+
+impl Saio {
+    /// The server itself runs its calls.
+    pub fn inline(library: &Path) -> Self {
+        Self {
+            library: library.to_owned(),
+            mode: Mode::Inline,
+            pool: None,
+        }
+    }
+}
+
+/// Who runs the calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// The server, in batches
+    #[default]
+    Inline,
+    /// A pool of kernel threads where that pays
+    Auto,
+    /// A pool of kernel threads
+    Pool,
+}
+
+impl Mode {
+    /// As the library's settings have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inline => "inline",
+            Self::Auto => "auto",
+            Self::Pool => "pool",
+        }
+    }
+}
+
+/// A running nginx: a master and its workers. Dropping it kills them.
 pub struct Nginx {
     name: String,
     dir: PathBuf,
@@ -89,14 +138,17 @@ impl Nginx {
             .stdout(Stdio::null())
             .stderr(File::create(dir.join("stderr.log"))?)
             .env_remove("LD_PRELOAD");
-        if let Some(library) = &settings.saio {
+        if let Some(saio) = &settings.saio {
             // The worker, which is not root, appends to it.
             let stats = dir.join("stats.jsonl");
             File::create(&stats)?.set_permissions(Permissions::from_mode(0o666))?;
             command
-                .env("LD_PRELOAD", library)
-                .env("SAIO_MODE", "inline")
+                .env("LD_PRELOAD", &saio.library)
+                .env("SAIO_MODE", saio.mode.name())
                 .env("SAIO_STATS", stats);
+            if let Some(pool) = &saio.pool {
+                command.env("SAIO_POOL", pool.as_str());
+            }
         }
         let master = command
             .spawn()
@@ -279,7 +331,7 @@ fn fill(text: &str, dir: &Path, docs: &Path, port: u16, settings: &Settings) -> 
     let cache = "open_file_cache max=100; open_file_cache_valid 600s;";
     let values = [
         ("@user@", worker_user().to_owned()),
-        ("@workers@", "1".to_owned()),
+        ("@workers@", settings.workers.to_string()),
         ("@dir@", dir.display().to_string()),
         ("@docs@", docs.display().to_string()),
         ("@port@", port.to_string()),
@@ -358,6 +410,7 @@ mod tests {
         Settings {
             nopush: true,
             file_cache: false,
+            workers: 1,
             saio: None,
         }
     }

@@ -4,6 +4,21 @@
 //!
 //! A server corks, writes a few times and uncorks. If all of that is of one batch,
 //! the kernel joins the writes by itself and both toggles can be dropped.
+//!
+//! A call that the program makes itself overtakes what is queued. So an uncork that has to come
+//! behind something in the queue is always queued too: [`MOST_OUTSTANDING`] leaves room for one of
+//! each flow. Corks need not be: without one the bytes only leave in other packets.
+//!
+//! [`MOST_OUTSTANDING`]: crate::queue::MOST_OUTSTANDING
+
+use std::ffi::c_int;
+
+use saio::flow::{FlowRef, Health};
+
+use crate::defer::Answer;
+use crate::fds::{self, State};
+use crate::queue::{Engine, Flow, MAX_CORKED};
+use crate::stats::Flush;
 
 /// What the program believes and what the kernel knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +55,142 @@ impl Cork {
             (Self::Virtual, false) if !more => (Self::Off, Toggle::Drop),
             // An uncork pushes what the kernel holds, corked or not.
             (_, false) => (Self::Off, Toggle::Queue(false)),
+        }
+    }
+}
+
+impl Flow {
+    /// Whether TCP holds bytes once all that is queued has run, so that an uncork has to come
+    /// behind it.
+    fn holds(&self) -> bool {
+        self.more || self.cork == Cork::Real
+    }
+}
+
+impl Engine {
+    /// Sets `TCP_CORK`.
+    pub fn set_cork(&mut self, fd: c_int, flow: FlowRef, on: bool) -> Answer {
+        let index = flow.index();
+        if flow.health(self.ring.flow_word(index)) == Health::Gone {
+            return self.gone(fd, flow);
+        }
+        let Some(state) = self.flows.get_mut(index) else {
+            return self.gone(fd, flow);
+        };
+        let owed = !on && state.holds();
+        let was = state.cork;
+        let (cork, toggle) = was.set(on, state.more);
+        // Before anything is flushed: nothing must be corked any more that the program uncorks.
+        state.cork = cork;
+        if was == Cork::Virtual && cork != Cork::Virtual {
+            self.unlist(index);
+        }
+        if toggle == Toggle::Drop && (!on || cork == was) {
+            return Answer::Done(0);
+        }
+        if !owed && !self.room() {
+            return self.pass_cork(index, on);
+        }
+        if toggle == Toggle::Drop {
+            if self.corks < MAX_CORKED {
+                self.corked[self.corks] = index as u16;
+                self.corks += 1;
+                return Answer::Done(0);
+            }
+            // Too many to remember: this one the kernel is told of at once.
+            self.flows[index].cork = Cork::Real;
+        }
+        if !self.push_option(fd, flow, libc::TCP_CORK, on) {
+            // Then there is room for it.
+            self.sync(Flush::Room);
+            if !self.alive() || !self.push_option(fd, flow, libc::TCP_CORK, on) {
+                return self.pass_cork(index, on);
+            }
+        }
+        if !on {
+            self.flows[index].more = false;
+        }
+        self.tick();
+        Answer::Done(0)
+    }
+
+    /// Leaves a call to the program that nothing in the queue undoes. A cork may be overtaken by an
+    /// uncork that is queued, so it is not known.
+    #[cold]
+    fn pass_cork(&mut self, index: usize, on: bool) -> Answer {
+        if on {
+            self.flows[index].cork = Cork::Unknown;
+        }
+        self.pass(Flush::Room)
+    }
+
+    /// The flow takes no early answers any more, for good: what the program does about its cork
+    /// from now on overtakes what is queued.
+    #[cold]
+    pub fn leave(&mut self, fd: c_int, flow: FlowRef, why: Flush) {
+        self.let_go(flow);
+        self.sync(why);
+        fds::set(fd, State::UNTRACKED);
+    }
+
+    /// Has TCP hold nothing of the flow once all that is queued has run. What the program still
+    /// writes under a cork then leaves in other packets.
+    fn let_go(&mut self, flow: FlowRef) {
+        let index = flow.index();
+        // The slot may have another flow by now.
+        let Some(state) = (self.flows.get_mut(index)).filter(|state| state.flow == flow) else {
+            return;
+        };
+        let (fd, owed) = (state.fd, state.holds());
+        let was = std::mem::replace(&mut state.cork, Cork::Unknown);
+        state.more = false;
+        if was == Cork::Virtual {
+            self.unlist(index);
+        }
+        if owed {
+            self.push_option(fd, flow, libc::TCP_CORK, false);
+        }
+    }
+
+    /// Tells the kernel of corks that it has not been told of: the batch ends here.
+    pub fn cork_for_real(&mut self) {
+        while self.corks > 0 {
+            self.corks -= 1;
+            let index = self.corked[self.corks] as usize;
+            let Some(state) = self.flows.get_mut(index) else {
+                continue;
+            };
+            // The slot may have another flow by now.
+            if state.cork != Cork::Virtual {
+                continue;
+            }
+            let (fd, flow) = (state.fd, state.flow);
+            if flow.health(self.ring.flow_word(index)) == Health::Gone {
+                // The program's uncork may go past the queue.
+                self.let_go(flow);
+                continue;
+            }
+            self.flows[index].cork = Cork::Real;
+            self.push_option(fd, flow, libc::TCP_CORK, true);
+        }
+    }
+
+    /// Forgets a virtual cork that came to nothing, as the socket is closed, which pushes all.
+    pub fn drop_cork(&mut self, index: usize) {
+        if let Some(state) = self.flows.get_mut(index) {
+            if state.cork == Cork::Virtual {
+                state.cork = Cork::Off;
+                self.unlist(index);
+            }
+        }
+    }
+
+    /// Takes a flow off the list of virtual corks.
+    fn unlist(&mut self, index: usize) {
+        let list = &mut self.corked[..self.corks];
+        if let Some(place) = list.iter().position(|flow| *flow as usize == index) {
+            list.swap(place, self.corks - 1);
+            self.corks -= 1;
         }
     }
 }

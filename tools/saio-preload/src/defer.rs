@@ -8,9 +8,9 @@ use saio::arena::Chunk;
 use saio::flow::{FlowRef, Health};
 use saio::sys;
 
-use crate::cork::{Cork, Toggle};
+use crate::cork::Cork;
 use crate::fds::{self, Kind, State};
-use crate::queue::{entry, Engine, Flow, MAX_CLOSING, MAX_CORKED, MAX_FLOWS};
+use crate::queue::{entry, Engine, Flow, MAX_CLOSING, MAX_FLOWS};
 use crate::stats::{bump, Call, Flush};
 use crate::tag::Tag;
 
@@ -120,40 +120,17 @@ impl Engine {
 
     /// Sets `TCP_CORK` or `TCP_NODELAY`.
     pub fn option(&mut self, fd: c_int, flow: FlowRef, name: c_int, on: bool) -> Answer {
-        let index = flow.index();
+        if name == libc::TCP_CORK {
+            return self.set_cork(fd, flow, on);
+        }
         if !self.room() {
             return self.pass(Flush::Room);
         }
-        if flow.health(self.ring.flow_word(index)) == Health::Gone {
-            return self.gone(fd);
-        }
-        if name == libc::TCP_CORK {
-            let Some(state) = self.flows.get_mut(index) else {
-                return self.gone(fd);
-            };
-            let (cork, toggle) = state.cork.set(on, state.more);
-            let was = std::mem::replace(&mut state.cork, cork);
-            if was == Cork::Virtual && cork != Cork::Virtual {
-                self.uncork(index);
-            }
-            if toggle == Toggle::Drop {
-                if was == Cork::Virtual || cork != Cork::Virtual {
-                    return Answer::Done(0);
-                }
-                if self.corks < MAX_CORKED {
-                    self.corked[self.corks] = index as u16;
-                    self.corks += 1;
-                    return Answer::Done(0);
-                }
-                // Too many to remember: this one the kernel is told of at once.
-                self.flows[index].cork = Cork::Real;
-            }
+        if flow.health(self.ring.flow_word(flow.index())) == Health::Gone {
+            return self.gone(fd, flow);
         }
         if !self.push_option(fd, flow, name, on) {
             return self.pass(Flush::Room);
-        }
-        if name == libc::TCP_CORK && !on {
-            self.flows[index].more = false;
         }
         self.tick();
         Answer::Done(0)
@@ -187,14 +164,7 @@ impl Engine {
     }
 
     fn close_flow(&mut self, fd: c_int, flow: FlowRef) -> Answer {
-        let index = flow.index();
-        if let Some(state) = self.flows.get_mut(index) {
-            if state.cork == Cork::Virtual {
-                // Closing pushes what a cork would hold.
-                state.cork = Cork::Off;
-                self.uncork(index);
-            }
-        }
+        self.drop_cork(flow.index());
         if !fds::closes_wait() {
             return self.pass(Flush::Pass);
         }
@@ -254,7 +224,7 @@ impl Engine {
                 bump(&self.counters.full);
                 Err(Answer::Again)
             }
-            Health::Gone => Err(self.gone(fd)),
+            Health::Gone => Err(self.gone(fd, flow)),
         }
     }
 
@@ -297,28 +267,18 @@ impl Engine {
 
     /// Has the queue run, or handed to the pool, so that the call can be made.
     #[cold]
-    fn pass(&mut self, why: Flush) -> Answer {
+    pub fn pass(&mut self, why: Flush) -> Answer {
         self.sync(why);
         // Also if there was nothing to flush: room comes from here.
         self.reap();
         Answer::Pass
     }
 
-    /// The flow takes no early answers any more, for good.
+    /// The status word says that the flow takes no early answers any more.
     #[cold]
-    fn gone(&mut self, fd: c_int) -> Answer {
-        self.sync(Flush::Gone);
-        fds::set(fd, State::UNTRACKED);
+    pub fn gone(&mut self, fd: c_int, flow: FlowRef) -> Answer {
+        self.leave(fd, flow, Flush::Gone);
         Answer::Pass
-    }
-
-    /// Takes a flow off the list of virtual corks.
-    fn uncork(&mut self, index: usize) {
-        let list = &mut self.corked[..self.corks];
-        if let Some(place) = list.iter().position(|flow| *flow as usize == index) {
-            list.swap(place, self.corks - 1);
-            self.corks -= 1;
-        }
     }
 
     /// Counts a call that was answered.

@@ -94,9 +94,10 @@ pub fn give_up(fd: c_int) {
             let Some(mut engine) = tls::engine() else {
                 return;
             };
-            engine.sync(Flush::Pass);
             if state.owner() == engine.id {
-                fds::set(fd, State::UNTRACKED);
+                engine.leave(fd, FlowRef::from_raw(state.value()), Flush::Pass);
+            } else {
+                engine.sync(Flush::Pass);
             }
         }
         Kind::Candidate => fds::set(fd, State::UNTRACKED),

@@ -9,11 +9,13 @@ use saio::arena::Arena;
 use saio::fake::Kernel;
 use saio::flow::FlowRef;
 use saio::ring::Ring;
-use saio::sys::{saio_params, saio_sqe, SAIO_FLOW_USED};
+use saio::sys::{saio_params, saio_sqe, SAIO_FLOW_USED, SAIO_MODE_INLINE, SAIO_MODE_POOL};
 
 use crate::defer::{Answer, Part};
+use crate::fds::{self, Kind};
 use crate::queue::{Engine, CQ_ENTRIES, MAX_FLOWS, SQ_ENTRIES};
-use crate::stats::Counters;
+use crate::setup::constants;
+use crate::stats::{Counters, Flush};
 
 /// Bytes of the arena.
 pub const ARENA: u32 = 64 << 10;
@@ -46,10 +48,15 @@ impl Fixture {
             kernel.look();
         }
         let mut arena = Arena::new(ARENA as usize);
-        let constants = arena.alloc(8).unwrap().offset() as u64;
+        let constants = constants(&ring, &mut arena).unwrap();
+        let mode = if served {
+            SAIO_MODE_POOL
+        } else {
+            SAIO_MODE_INLINE
+        };
         let counters = Box::leak(Box::<Counters>::default());
         Self {
-            engine: Box::new(Engine::new(1, ring, served, arena, constants, counters)),
+            engine: Box::new(Engine::new(1, ring, mode, arena, constants, counters)),
             kernel,
             base,
         }
@@ -77,12 +84,18 @@ impl Fixture {
     /// A write of `len` bytes to a flow.
     pub fn send(&mut self, flow: FlowRef, len: usize) -> Answer {
         let fd = self.fd(flow.index() as u16);
+        if !self.is_flow(flow) {
+            return Answer::Pass;
+        }
         self.engine.send(fd, flow, len, false, |_| ())
     }
 
     /// A sendfile of `len` bytes to a flow.
     pub fn send_file(&mut self, flow: FlowRef, len: usize) -> Answer {
         let fd = self.fd(flow.index() as u16);
+        if !self.is_flow(flow) {
+            return Answer::Pass;
+        }
         let part = Part {
             fd: 0,
             offset: 0,
@@ -91,10 +104,28 @@ impl Fixture {
         self.engine.send_file(fd, flow, part)
     }
 
-    /// `TCP_CORK` of a flow.
+    /// `TCP_CORK` of a flow, by a call of the program if it comes to that.
     pub fn cork(&mut self, flow: FlowRef, on: bool) -> Answer {
         let fd = self.fd(flow.index() as u16);
-        self.engine.option(fd, flow, libc::TCP_CORK, on)
+        let mut answer = Answer::Pass;
+        if self.is_flow(flow) {
+            answer = self.engine.option(fd, flow, libc::TCP_CORK, on);
+        }
+        if answer == Answer::Pass {
+            self.kernel.cork(flow.index(), on);
+        }
+        answer
+    }
+
+    /// The program does something after which the connection is no flow any more.
+    pub fn leave(&mut self, flow: FlowRef) {
+        let fd = self.fd(flow.index() as u16);
+        self.engine.leave(fd, flow, Flush::Pass);
+    }
+
+    /// Whether the connection is a flow.
+    pub fn is_flow(&self, flow: FlowRef) -> bool {
+        fds::get(self.fd(flow.index() as u16)).kind() == Kind::Flow
     }
 
     /// The wait at the end of a turn; `number` tells it from others.

@@ -16,10 +16,8 @@
 
 use std::ffi::c_long;
 
-use saio::flow::Health;
 use saio::sys::{self, saio_sqe};
 
-use crate::cork::Cork;
 use crate::queue::{entry, Engine};
 use crate::stats::{add, bump, Flush};
 use crate::tag::Tag;
@@ -149,29 +147,6 @@ impl Engine {
         // came, lie before the loop's look at what its handlers left.
         self.flush(Flush::Signal);
         Some(-(libc::EINTR as isize))
-    }
-
-    /// Tells the kernel of corks that it has not been told of: the batch ends here.
-    fn cork_for_real(&mut self) {
-        while self.corks > 0 {
-            self.corks -= 1;
-            let index = self.corked[self.corks] as usize;
-            let Some(state) = self.flows.get_mut(index) else {
-                continue;
-            };
-            // The slot may have another flow by now.
-            if state.cork != Cork::Virtual {
-                continue;
-            }
-            state.cork = Cork::Real;
-            let (fd, flow, more) = (state.fd, state.flow, state.more);
-            // A flow that is gone gets no cork, as the program's uncork will go past the queue. But
-            // bytes that TCP holds for this one have to go then.
-            let on = flow.health(self.ring.flow_word(index)) != Health::Gone;
-            if on || more {
-                self.push_option(fd, flow, libc::TCP_CORK, on);
-            }
-        }
     }
 
     fn cross(&mut self, n: u32) -> isize {

@@ -20,10 +20,10 @@ pub const SQ_ENTRIES: u32 = 256;
 /// Completions of a ring: parked entries must not stop new ones. The arena has room for a quarter
 /// as many, and few of them come with more than a file and an option.
 pub const CQ_ENTRIES: u32 = 4096;
-/// Entries of flows that may wait; a batch more must fit.
-const MOST_OUTSTANDING: u32 = CQ_ENTRIES - SQ_ENTRIES;
 /// Flows of a ring.
 pub const MAX_FLOWS: usize = 1024;
+/// Entries of flows that may wait; a batch more, and an uncork of each flow, must fit.
+pub const MOST_OUTSTANDING: u32 = CQ_ENTRIES - SQ_ENTRIES - MAX_FLOWS as u32;
 /// Corks held back at a time.
 pub const MAX_CORKED: usize = 32;
 /// Closes put off at a time.
@@ -33,8 +33,8 @@ pub const MAX_CLOSING: usize = 128;
 const MAX_BATCH: u32 = 128;
 /// A batch is flushed when this old, in nanoseconds.
 const MAX_AGE: u64 = 2_000_000;
-/// How often length and age are looked at, and a pool that sleeps is woken, in entries; a power
-/// of two.
+/// How often length and age are looked at, in entries; a power of two. In mode pool a thread that
+/// sleeps is woken then.
 const LOOK_EVERY: u32 = 16;
 
 const ALIVE: u64 = 0x5341_494f_5249_4e47;
@@ -82,6 +82,8 @@ pub struct Engine {
     /// A pool serves the ring: its threads take entries of flows at any moment after they were
     /// published, and what was flushed may still wait for them.
     pub served: bool,
+    /// How: `SAIO_MODE_*`.
+    pub mode: u32,
     /// Flags of an entry of a flow whose end nothing hangs on. With a pool it is told nevertheless,
     /// as nothing else says that it has run.
     pub untold: u16,
@@ -112,15 +114,16 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine on a new ring; `served` says that it is attached to a pool.
+    /// An engine on a new ring, attached to a pool unless `mode` is `SAIO_MODE_INLINE`.
     pub fn new(
         id: u32,
         ring: Ring,
-        served: bool,
+        mode: u32,
         arena: Arena,
         constants: u64,
         counters: &'static Counters,
     ) -> Self {
+        let served = mode != sys::SAIO_MODE_INLINE;
         let quiet = if served { 0 } else { sys::SQE_SKIP_SUCCESS };
         Self {
             alive: ALIVE,
@@ -129,6 +132,7 @@ impl Engine {
             arena,
             constants,
             served,
+            mode,
             untold: sys::SQE_FLOW | quiet,
             batch: 1,
             woken: 0,
@@ -203,9 +207,13 @@ impl Engine {
             self.flush(Flush::Count);
         } else if now().wrapping_sub(self.born) > MAX_AGE {
             self.flush(Flush::Age);
-        } else if self.served && self.woken != self.batch && self.ring.need_wakeup() {
+        } else if self.mode == sys::SAIO_MODE_POOL
+            && self.woken != self.batch
+            && self.ring.need_wakeup()
+        {
             // The batch is worth a call. A short one is not: the crossing that ends it wakes
-            // the pool too, if that pays. Once a batch, as the pool may have reasons to sleep.
+            // the pool too. Once a batch, as the pool may have reasons to sleep. In mode auto only
+            // the crossing wakes it: there the kernel asks whether a CPU is idle.
             self.woken = self.batch;
             bump(&self.counters.wakeups);
             self.ring.wake();

@@ -127,17 +127,10 @@ fn block(id: u32) -> io::Result<*mut Engine> {
         flows: MAX_FLOWS as u32,
         ..Default::default()
     })?;
-    let served = attach(&mut ring);
+    let mode = attach(&mut ring);
     let mut arena = Arena::new(ring.params().arena_size as usize);
-    let constants = arena
-        .alloc(2 * size_of::<c_int>())
-        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
-    // SAFETY: the chunk was just allocated and is long and aligned enough.
-    unsafe {
-        let values = ring.arena(constants.offset()).cast::<c_int>();
-        values.write(1);
-        values.add(1).write(0);
-    }
+    let constants =
+        constants(&ring, &mut arena).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
 
     let memory = sys::map(None, size_of::<Block>())?;
     let args = [
@@ -161,7 +154,11 @@ fn block(id: u32) -> io::Result<*mut Engine> {
             std::process::id(),
             ring.params().sq_entries,
             ring.params().arena_size,
-            if served { "in a pool" } else { "inline" }
+            if mode == sys::SAIO_MODE_INLINE {
+                "inline"
+            } else {
+                "in a pool"
+            }
         ));
     }
     fds::set(ring.fd(), State::RING);
@@ -171,41 +168,51 @@ fn block(id: u32) -> io::Result<*mut Engine> {
         let counters = &raw mut (*block).counters;
         stats::enlist(counters);
         let engine = &raw mut (*block).engine;
-        engine.write(Engine::new(
-            id,
-            ring,
-            served,
-            arena,
-            constants.offset() as u64,
-            &*counters,
-        ));
+        engine.write(Engine::new(id, ring, mode, arena, constants, &*counters));
         engine
     };
     Ok(engine)
 }
 
+/// Puts the values of options into the arena. Returns where; `None` if there is no room.
+pub fn constants(ring: &Ring, arena: &mut Arena) -> Option<u64> {
+    let place = arena.alloc(2 * size_of::<c_int>())?.offset();
+    // SAFETY: the chunk was just allocated and is long and aligned enough.
+    unsafe {
+        let values = ring.arena(place).cast::<c_int>();
+        values.write(1);
+        values.add(1).write(0);
+    }
+    Some(place as u64)
+}
+
 /// Attaches a ring to the pool that the settings name, if they name one and if that is possible.
-fn attach(ring: &mut Ring) -> bool {
+/// Returns its mode then.
+fn attach(ring: &mut Ring) -> u32 {
     let Some((pool, mode)) = settings::pool() else {
-        return false;
+        return sys::SAIO_MODE_INLINE;
     };
     match ring.attach(pool, mode) {
-        Ok(()) => true,
+        Ok(()) => mode,
         Err(error) => {
             settings::leave_pool(pool, &error);
-            false
+            sys::SAIO_MODE_INLINE
         }
     }
 }
 
 /// Takes all flows of this thread back: from now on another process can use them too.
 pub fn disown() {
-    let Some(engine) = tls::engine() else {
-        return;
-    };
+    if let Some(mut engine) = tls::engine() {
+        leave_all(&mut engine);
+    }
+}
+
+/// Has all flows of an engine take no early answers any more.
+pub fn leave_all(engine: &mut Engine) {
     for (fd, state) in fds::all(0, fds::top()) {
         if state.kind() == Kind::Flow && state.owner() == engine.id {
-            fds::set(fd, State::UNTRACKED);
+            engine.leave(fd, FlowRef::from_raw(state.value()), Flush::Process);
         }
     }
 }
@@ -233,6 +240,7 @@ unsafe extern "C" fn thread_ends(engine: *mut c_void) {
     let Some(mut guard) = tls::engine() else {
         return;
     };
+    leave_all(&mut guard);
     guard.sync(Flush::Process);
     tls::set_engine(ptr::null_mut());
     tls::refuse();

@@ -12,10 +12,9 @@ mod run;
 mod stat;
 mod trace;
 
-use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// Starts servers under SAIO, manages worker pools, and says what goes on
@@ -104,27 +103,36 @@ enum Action {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    run::forget_empty_variables();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let (Action::Run(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+        args.settle(matches);
+    }
     let (result, on_error) = match &cli.command {
         Action::Run(args) => (run::run(args), run::EXIT_SELF),
         Action::Doctor(args) => (doctor::doctor(args), 1),
         Action::Stat(args) => (stat::stat(args), 1),
         Action::Trace(args) => (trace::trace(args), 1),
         Action::Pool(action) => (pool::pool(action), 1),
-        Action::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "saioctl", &mut io::stdout());
-            (Ok(0), 1)
-        }
+        Action::Completions { shell } => (completions(*shell), 1),
         Action::Probe { name } => (doctor::probe::child(*name), 1),
     };
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("saioctl: {error:#}");
-            let unusable = error.is::<pool::Unusable>();
+            output::say(format_args!("{error:#}"));
+            let unusable = error.is::<pool::Unusable>() || error.is::<process::Absent>();
             ExitCode::from(if unusable { 2 } else { on_error })
         }
     }
+}
+
+fn completions(shell: Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "saioctl", &mut script);
+    output::print(&String::from_utf8(script)?)?;
+    Ok(0)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Processes, their threads and their descendants, as /proc shows them. Any of them may vanish while it is read.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,18 @@ pub struct Process {
     /// Whether it is a thread of the kernel, which has no descriptors.
     pub kernel: bool,
 }
+
+/// There is no such process: exit status 2, as for other unusable input.
+#[derive(Debug)]
+pub struct Absent(pub u32);
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--pid: there is no process {}", self.0)
+    }
+}
+
+impl std::error::Error for Absent {}
 
 /// The proc file system.
 pub struct Proc(PathBuf);
@@ -54,9 +67,17 @@ impl Proc {
         Ok(stats.collect())
     }
 
-    /// Whether there is a process of this number.
+    /// Whether a process of this number lives. A thread beside the first is none, and neither is a zombie.
     pub fn has(&self, pid: u32) -> bool {
-        self.file(pid, "").exists()
+        let Ok(status) = fs::read(self.file(pid, "status")) else {
+            return false;
+        };
+        let status = String::from_utf8_lossy(&status);
+        let value = |key| status.lines().find_map(|line| line.strip_prefix(key));
+        let leads = value("Tgid:").is_some_and(|tgid| tgid.trim() == pid.to_string());
+        let ended = value("State:").is_some_and(|state| state.trim_start().starts_with(['Z', 'X']));
+        // The first thread may end before the others.
+        leads && (!ended || self.threads(pid).len() > 1)
     }
 
     /// Threads of a process; none if it is gone.
@@ -159,6 +180,28 @@ mod tests {
         assert_eq!(trees(&all, &[2]), BTreeSet::from([2, 5, 9]));
         assert_eq!(trees(&all, &[3, 9]), BTreeSet::from([3, 9]));
         assert_eq!(trees(&all, &[4]), BTreeSet::new());
+    }
+
+    #[test]
+    fn threads_and_zombies_are_no_processes() {
+        let dir = tempfile::tempdir().unwrap();
+        let task = |pid: u32, tgid: u32, state: &str, threads: &[u32]| {
+            let at = dir.path().join(pid.to_string());
+            for thread in threads {
+                fs::create_dir_all(at.join(format!("task/{thread}"))).unwrap();
+            }
+            let status = format!("Name:\tx\nState:\t{state}\nTgid:\t{tgid}\nPid:\t{pid}\n");
+            fs::write(at.join("status"), status).unwrap();
+        };
+        task(10, 10, "S (sleeping)", &[10, 11]);
+        task(11, 10, "S (sleeping)", &[10, 11]);
+        task(20, 20, "Z (zombie)", &[20]);
+        task(30, 30, "Z (zombie)", &[30, 31]);
+        let proc = Proc::at(dir.path());
+        assert_eq!(
+            [10, 11, 20, 30, 40].map(|pid| proc.has(pid)),
+            [true, false, false, true, false]
+        );
     }
 
     #[test]

@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 use saio::pool::Name;
 
-use crate::{pool, preload, program};
+use crate::output::{say, warn};
+use crate::pool::{self, Presence};
+use crate::{preload, program};
 
 /// Exit status when saioctl itself cannot do its part, as of env and timeout.
 pub const EXIT_SELF: u8 = 125;
@@ -21,6 +24,18 @@ pub const EXIT_SELF: u8 = 125;
 const EXIT_NOT_EXECUTABLE: u8 = 126;
 /// Exit status when the command was not found.
 const EXIT_NOT_FOUND: u8 = 127;
+
+/// Variables that options take their values from.
+const VARIABLES: [&str; 4] = ["SAIO_MODE", "SAIO_POOL", "SAIO_STATS", "SAIO_PRELOAD_PATH"];
+
+/// Removes variables that are empty: they count as unset, here and in the command.
+pub fn forget_empty_variables() {
+    for name in VARIABLES {
+        if env::var_os(name).is_some_and(|value| value.is_empty()) {
+            env::remove_var(name);
+        }
+    }
+}
 
 /// Arguments of `saioctl run`.
 #[derive(Args)]
@@ -91,12 +106,21 @@ struct Placement<'a> {
 }
 
 impl RunArgs {
+    /// A pool that is named on the command line counts for more than a mode that comes from the environment.
+    pub fn settle(&mut self, matches: &ArgMatches) {
+        if matches.value_source("pool") == Some(ValueSource::CommandLine)
+            && matches.value_source("mode") == Some(ValueSource::EnvVariable)
+        {
+            self.mode = None;
+        }
+    }
+
     /// Where calls shall run, after a look at what the kernel has.
     fn placement(&self) -> Result<Placement<'_>> {
         let wanted = self.wanted();
         if !wanted.mode.wants_pool() {
             if let Some(pool) = &self.pool {
-                warn(&format!(
+                warn(format_args!(
                     "--pool {pool} has no effect with --mode {}",
                     wanted.mode.name()
                 ));
@@ -105,10 +129,16 @@ impl RunArgs {
         }
         let default = Name::default_pool();
         let name = wanted.pool.unwrap_or(&default);
-        match pool::exists(name)? {
-            Some(true) => Ok(wanted),
-            Some(false) => bail!("{}; make it: saioctl pool set {name}", pool::missing(name)),
-            None => {
+        match pool::look(name)? {
+            Presence::There => Ok(wanted),
+            Presence::Hidden(errno) => {
+                warn(format_args!(
+                    "cannot look whether there is a pool {name} (saio_pool: {errno:?}): a seccomp filter or security module does not allow it; the library tries to attach to it"
+                ));
+                Ok(wanted)
+            }
+            Presence::Missing => bail!("{}; make it: saioctl pool set {name}", pool::missing(name)),
+            Presence::NoPools => {
                 // Without any SAIO it is the library that says so.
                 if saio::sys::probe() != libc::ENOSYS {
                     warn("this kernel has no worker pools: the server itself runs its calls, in batches (inline)");
@@ -134,10 +164,6 @@ impl RunArgs {
     }
 }
 
-fn warn(text: &str) {
-    eprintln!("saioctl: warning: {text}");
-}
-
 /// Replaces this process by the command. Returns an exit status if that fails.
 ///
 /// # Errors
@@ -155,7 +181,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         Err(error) => return Ok(failed(name, &error)),
     };
     if let Some(reason) = program::obstacle(&file, path.as_deref()) {
-        warn(&reason);
+        warn(reason);
     }
     let placement = args.placement()?;
 
@@ -192,10 +218,10 @@ fn stats_file(file: &Path) -> Result<PathBuf> {
 fn failed(name: &OsStr, error: &io::Error) -> u8 {
     let name = name.to_string_lossy();
     if error.kind() == io::ErrorKind::NotFound {
-        eprintln!("saioctl: {name}: command not found");
+        say(format_args!("{name}: command not found"));
         return EXIT_NOT_FOUND;
     }
-    eprintln!("saioctl: {name}: cannot be executed: {error}");
+    say(format_args!("{name}: cannot be executed: {error}"));
     EXIT_NOT_EXECUTABLE
 }
 

@@ -7,8 +7,11 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
-use common::{saioctl, stderr, stdout};
+use common::{command, saioctl, stderr, stdout};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -164,6 +167,36 @@ fn run_looks_for_the_pool() {
     assert!(said.contains("--pool no-such-pool has no effect"), "{said}");
 }
 
+/// A pool on the command line counts for more than a mode that was inherited; an empty variable counts for nothing.
+#[test]
+fn run_takes_variables_of_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = library(&dir);
+    let run = |options: &[&str], variables: &[(&str, &str)]| {
+        let show = "echo \"$SAIO_MODE;${SAIO_POOL-unset};${SAIO_STATS-unset}\"";
+        let rest = ["--", "sh", "-c", show];
+        let args = [&["run", "--preload", text(&library)], options, &rest].concat();
+        let mut command = command(&args);
+        command.envs(variables.iter().copied()).output().unwrap()
+    };
+    let empty = [("SAIO_MODE", ""), ("SAIO_POOL", ""), ("SAIO_STATS", "")];
+    assert_eq!(stdout(&run(&[], &empty)), "inline;unset;unset\n");
+    let inherited = [("SAIO_MODE", "off"), ("SAIO_STATS", "stderr")];
+    assert_eq!(stdout(&run(&[], &inherited)), "off;unset;stderr\n");
+
+    // It looks for the pool, as mode auto does.
+    let output = run(&["--pool", "no-such-pool"], &inherited);
+    if output.status.success() {
+        assert_eq!(stdout(&output), "inline;unset;stderr\n");
+    } else {
+        let said = stderr(&output);
+        assert!(said.contains("saioctl pool set no-such-pool"), "{said}");
+    }
+    // Both from the environment: the mode counts.
+    let both = [("SAIO_MODE", "off"), ("SAIO_POOL", "no-such-pool")];
+    assert_eq!(stdout(&run(&[], &both)), "off;unset;unset\n");
+}
+
 #[test]
 fn scripts_run_without_a_warning() {
     let dir = tempfile::tempdir().unwrap();
@@ -179,4 +212,41 @@ fn completions_are_written() {
     let output = saioctl(&["completions", "bash"]);
     assert!(output.status.success());
     assert!(stdout(&output).contains("saioctl"));
+}
+
+/// What saioctl says and returns if nobody reads its stdout; it returns the same if nobody reads its stderr either.
+fn unread(args: &[&str]) -> Output {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    drop(reader);
+    let stdout = || writer.try_clone().unwrap();
+    let output = command(args).stdout(stdout()).output().unwrap();
+    let silent = command(args)
+        .stdout(stdout())
+        .stderr(stdout())
+        .status()
+        .unwrap();
+    assert_eq!(silent, output.status, "{args:?}");
+    output
+}
+
+#[test]
+fn nobody_has_to_read_the_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let esca = dir.path().join("esca.conf");
+    fs::write(&esca, "max_ker_worker = 1\n").unwrap();
+    let read = saioctl(&["doctor"]).status;
+    let output = unread(&["doctor"]);
+    assert_eq!((output.status, &*stderr(&output)), (read, ""));
+    for args in [
+        &["completions", "bash"][..],
+        &["pool", "import", text(&esca)],
+        &["--help"],
+    ] {
+        let output = unread(args);
+        assert!(output.status.success(), "{args:?}");
+        assert_eq!(stderr(&output), "", "{args:?}");
+    }
+    // An error that nobody reads is one all the same.
+    let output = unread(&["pool", "import", "/nonexistent"]);
+    assert_eq!(output.status.code(), Some(2));
 }

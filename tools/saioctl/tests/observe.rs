@@ -4,6 +4,10 @@
 
 mod common;
 
+use std::fs;
+use std::sync::mpsc;
+use std::thread;
+
 use common::{saioctl, stderr, stdout};
 use serde_json::Value;
 
@@ -61,9 +65,38 @@ fn trace_of_a_command_or_what_is_missing() {
     }
 }
 
+/// A file is opened once there will be a trace: where there can be none, an older one stays.
 #[test]
-fn output_that_cannot_be_written_is_named() {
-    let output = saioctl(&["trace", "--output", "/nonexistent/file"]);
+fn file_is_overwritten_by_a_trace_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("trace");
+    fs::write(&file, "older").unwrap();
+    let file = file.to_str().unwrap();
+    let output = saioctl(&["trace", "-o", file, "--", "true"]);
+    let traced = output.status.success();
+    assert_eq!(fs::read_to_string(file).unwrap() == "older", !traced);
+
+    let output = saioctl(&["trace", "--output", "/nonexistent/file", "--", "true"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("/nonexistent/file"));
+    let said = stderr(&output);
+    assert_eq!(said.contains("/nonexistent/file"), traced, "{said}");
+}
+
+/// Another thread than the first is no process.
+#[test]
+fn threads_are_no_processes() {
+    let (send, receive) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        send.send(nix::unistd::gettid()).unwrap();
+        let _ = ended.recv();
+    });
+    let tid = receive.recv().unwrap().to_string();
+    for command in ["stat", "trace"] {
+        let output = saioctl(&[command, "--pid", &tid]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(stderr(&output).contains("there is no process"), "{command}");
+    }
+    drop(end);
+    thread.join().unwrap();
 }

@@ -22,6 +22,7 @@ use crate::kvm;
 use crate::paths::Context;
 use crate::qemu::{Accelerator, Machine, Outcome};
 use crate::tools;
+use crate::vtime;
 
 /// Exit status when the guest died before the command ended.
 pub const STATUS_DIED: i32 = 70;
@@ -74,6 +75,22 @@ pub struct MachineArgs {
     #[arg(long, conflicts_with = "accel")]
     pub icount: bool,
 
+    /// Emulate CPUs that are kept in step by the instructions they execute
+    ///
+    /// Needs QEMU 9.1 or newer: see docs/measuring.md.
+    #[arg(long, conflicts_with_all = ["accel", "icount"])]
+    pub virtual_time: bool,
+
+    /// Instructions that each system call costs more, in virtual time
+    #[arg(long, value_name = "INSTR", requires = "virtual_time", default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub crossing: u64,
+
+    /// Instructions that a CPU may be ahead of another, in virtual time
+    #[arg(long, value_name = "INSTR", requires = "virtual_time", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
+    pub quantum: u64,
+
     /// CPU model of QEMU, with features [default: host or max]
     #[arg(long, value_name = "MODEL")]
     pub cpu_model: Option<String>,
@@ -88,6 +105,9 @@ impl Default for MachineArgs {
             config: Config::Plain,
             accel: AccelChoice::Auto,
             icount: false,
+            virtual_time: false,
+            crossing: 0,
+            quantum: 10_000,
             cpu_model: None,
         }
     }
@@ -109,6 +129,9 @@ impl Guest {
     ///
     /// Something does not build.
     pub fn prepare(ctx: &Context, args: &MachineArgs, name: &str) -> Result<Guest> {
+        if args.virtual_time {
+            vtime::check(&ctx.qemu)?;
+        }
         let kernel = kbuild::build(ctx, args.config)?;
         let init = tools::build_init(ctx)?;
         let runs = ctx.out().join("run");
@@ -116,6 +139,7 @@ impl Guest {
             remove_dead_runs(&runs, name);
         }
         let mut machine = Machine {
+            program: ctx.qemu.clone(),
             accelerator: Accelerator::Tcg,
             cpus: args.cpus,
             memory: args.memory.clone(),
@@ -135,7 +159,7 @@ impl Guest {
     pub fn accel(&self) -> &'static str {
         match self.machine.accelerator {
             Accelerator::Kvm => "kvm",
-            Accelerator::Tcg | Accelerator::Icount => "tcg",
+            Accelerator::Tcg | Accelerator::Icount | Accelerator::VirtualTime(_) => "tcg",
         }
     }
 
@@ -143,6 +167,7 @@ impl Guest {
     pub fn instrument(&self) -> &'static str {
         match self.machine.accelerator {
             Accelerator::Icount => "icount",
+            Accelerator::VirtualTime(_) => "virtual-time",
             Accelerator::Kvm | Accelerator::Tcg => "wall",
         }
     }
@@ -176,6 +201,8 @@ impl Guest {
             return Ok(None);
         }
         let mut job = new_job(ctx, argv);
+        let instrument = self.instrument().to_string();
+        job.env.insert("SAIO_INSTRUMENT".to_string(), instrument);
         // With icount the guest's seconds are not ours.
         if self.machine.accelerator != Accelerator::Icount {
             job.time_limit_s = self
@@ -185,6 +212,20 @@ impl Guest {
                 .map(|limit| (limit - GRACE).as_secs());
         }
         self.machine.run(&job, stdout).map(Some)
+    }
+
+    /// Turns the outcome of a run into an exit status, as [`judge`] does. After
+    /// a good run in virtual time, results get their figures.
+    ///
+    /// # Errors
+    ///
+    /// See [`vtime::finish`].
+    pub fn close(&self, outcome: &Outcome) -> Result<i32> {
+        let status = judge(outcome);
+        if status == 0 && matches!(self.machine.accelerator, Accelerator::VirtualTime(_)) {
+            vtime::finish(&self.machine.vtime_report(), &self.out_dir())?;
+        }
+        Ok(status)
     }
 }
 
@@ -232,7 +273,7 @@ pub fn boot(ctx: &Context, args: &MachineArgs, argv: &[String]) -> Result<i32> {
     tools::build(ctx)?;
     let guest = Guest::prepare(ctx, &args, "boot")?;
     let outcome = guest.run(ctx, argv, &mut pass_through)?;
-    Ok(outcome.as_ref().map_or(0, judge))
+    outcome.map_or(Ok(0), |outcome| guest.close(&outcome))
 }
 
 /// Writes the guest's output to our own.
@@ -246,6 +287,23 @@ fn choose(ctx: &Context, args: &MachineArgs, machine: &Machine) -> Result<(Accel
     if args.icount {
         let words = "TCG, clock counts instructions (icount)";
         return Ok((Accelerator::Icount, words.to_string()));
+    }
+    if args.virtual_time {
+        let plugin = vtime::Plugin {
+            library: tools::vtime_plugin(ctx),
+            quantum: args.quantum,
+            crossing: args.crossing,
+            polling: if ctx.dry_run {
+                None
+            } else {
+                Some(vtime::idle_code(&machine.image)?)
+            },
+        };
+        let words = format!(
+            "TCG in virtual time (quantum {}, crossing {})",
+            args.quantum, args.crossing
+        );
+        return Ok((Accelerator::VirtualTime(plugin), words));
     }
     match args.accel {
         AccelChoice::Kvm => Ok((Accelerator::Kvm, "KVM".to_string())),
@@ -338,5 +396,5 @@ pub fn bench(ctx: &Context, args: &MachineArgs, bench_args: &[String]) -> Result
         "what it wrote to {OUT_DIR} lies in {}",
         guest.out_dir().display()
     ));
-    Ok(judge(&outcome))
+    guest.close(&outcome)
 }

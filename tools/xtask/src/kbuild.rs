@@ -69,15 +69,36 @@ pub fn build(ctx: &Context, config: Config) -> Result<Kernel> {
 ///
 /// As [`build`].
 pub fn build_objects(ctx: &Context, config: Config, sources: &[PathBuf]) -> Result<()> {
+    objects(ctx, config, sources, &[]).map(drop)
+}
+
+/// Has clippy look at Rust sources with the kernel's settings, and returns what it said.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn clippy(ctx: &Context, driver: &Path, sources: &[PathBuf]) -> Result<String> {
+    let driver = format!("CLIPPY_DRIVER={}", driver.display());
+    let log = objects(ctx, Config::Clippy, sources, &["CLIPPY=1", &driver])?;
+    if ctx.dry_run {
+        return Ok(String::new());
+    }
+    paths::read(&log)
+}
+
+/// Compiles objects; returns the log.
+fn objects(ctx: &Context, config: Config, sources: &[PathBuf], more: &[&str]) -> Result<PathBuf> {
     let _lock = ctx.lock_cache()?;
     let tree = tree::prepare(ctx)?;
     let tools = Toolchain::find(ctx)?;
     configure(ctx, &tree, &tools, config)?;
     let mut make = make(ctx, &tree, &tools, &build_dir(ctx, &tree, config))?;
+    make.args(more);
     make.args(sources.iter().map(|file| file.with_extension("o")));
     let label = format!("objects ({})", config.name());
     let log = ctx.log(&format!("objects-{}", config.name()));
-    progress::logged(ctx, &label, &make, &log)
+    progress::logged(ctx, &label, &make, &log)?;
+    Ok(log)
 }
 
 fn build_dir(ctx: &Context, tree: &Tree, config: Config) -> PathBuf {

@@ -20,6 +20,9 @@ pub enum Config {
     Off,
     /// As plain, with KASAN, lockdep, kmemleak and other checks.
     Debug,
+    /// As plain, but only for clippy to look at: its objects are not those of a kernel.
+    #[value(skip)]
+    Clippy,
 }
 
 impl Config {
@@ -29,13 +32,14 @@ impl Config {
             Config::Plain => "plain",
             Config::Off => "off",
             Config::Debug => "debug",
+            Config::Clippy => "clippy",
         }
     }
 
     /// Names of its fragments, in order.
     pub fn fragments(self) -> &'static [&'static str] {
         match self {
-            Config::Plain => &["base", "server", "rust", "saio"],
+            Config::Plain | Config::Clippy => &["base", "server", "rust", "saio"],
             Config::Off => &["base", "server", "saio-off"],
             Config::Debug => &["base", "server", "rust", "saio", "debug"],
         }

@@ -24,6 +24,7 @@ mod test;
 mod toolchain;
 mod tools;
 mod tree;
+mod vtime;
 
 use std::fs;
 use std::path::PathBuf;
@@ -63,6 +64,10 @@ struct Cli {
     /// distribution's package]
     #[arg(long, global = true, value_name = "PATH")]
     kernel_src: Option<PathBuf>,
+
+    /// QEMU to boot with [default: SAIO_QEMU or qemu-system-x86_64]
+    #[arg(long, global = true, value_name = "PATH")]
+    qemu: Option<PathBuf>,
 
     /// Parallel jobs of make [default: the number of CPUs]
     #[arg(long, global = true, value_name = "N")]
@@ -134,7 +139,9 @@ enum Action {
     #[command(after_long_help = "Examples:\n  \
         What it can do:\n    ./x bench -- --help\n  \
         A short demo, results in $SAIO_OUT:\n    \
-        ./x bench --icount -- demo --quick --instrument icount --out demo.json")]
+        ./x bench --icount -- demo --quick --instrument icount --out demo.json\n  \
+        A command on four CPUs, in instructions, a system call for 1000 more:\n    \
+        ./x bench --virtual-time --cpus 4 --crossing 1000 -- vtime -- COMMAND")]
     Bench {
         #[command(flatten)]
         machine: MachineArgs,
@@ -164,7 +171,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<i32> {
-    let ctx = Context::new(cli.dry_run, cli.jobs, cli.kernel_src)?;
+    let ctx = Context::new(cli.dry_run, cli.jobs, cli.kernel_src, cli.qemu)?;
     match cli.action {
         Action::Demo { args } => demo::run(&ctx, &args),
         Action::Test { filter, list } => test::run(&ctx, filter, list),
@@ -239,6 +246,27 @@ mod tests {
     }
 
     #[test]
+    fn prices_belong_to_virtual_time() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["x", "bench"], args].concat());
+        let cli = parse(&["--virtual-time", "--crossing", "1000", "--qemu", "/q"]).unwrap();
+        assert_eq!(cli.qemu, Some("/q".into()));
+        let Action::Bench { machine, .. } = cli.action else {
+            panic!("not bench");
+        };
+        assert!(machine.virtual_time);
+        assert_eq!((machine.crossing, machine.quantum), (1000, 10_000));
+        for wrong in [
+            &["--crossing", "1000"][..],
+            &["--quantum", "5000"],
+            &["--virtual-time", "--icount"],
+            &["--virtual-time", "--accel", "kvm"],
+            &["--virtual-time", "--quantum", "1"],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn defaults_of_the_machine_are_the_same_everywhere() {
         let cli = Cli::parse_from(["x", "boot"]);
         let Action::Boot { machine, .. } = cli.action else {
@@ -249,5 +277,7 @@ mod tests {
         assert_eq!(machine.memory, default.memory);
         assert_eq!(machine.config, default.config);
         assert_eq!(machine.accel, default.accel);
+        assert_eq!(machine.quantum, default.quantum);
+        assert_eq!(machine.crossing, default.crossing);
     }
 }

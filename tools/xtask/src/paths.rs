@@ -24,6 +24,8 @@ pub struct Context {
     pub jobs: usize,
     /// Another home of the kernel source than the distribution's.
     pub kernel_src: Option<PathBuf>,
+    /// The QEMU that boots: a name on `PATH` or a path.
+    pub qemu: PathBuf,
 }
 
 impl Context {
@@ -32,7 +34,12 @@ impl Context {
     /// # Errors
     ///
     /// The checkout moved away, or no home directory is known.
-    pub fn new(dry_run: bool, jobs: Option<usize>, kernel_src: Option<PathBuf>) -> Result<Self> {
+    pub fn new(
+        dry_run: bool,
+        jobs: Option<usize>,
+        kernel_src: Option<PathBuf>,
+        qemu: Option<PathBuf>,
+    ) -> Result<Self> {
         let manifest_dir = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = manifest_dir
@@ -54,6 +61,9 @@ impl Context {
             dry_run,
             jobs,
             kernel_src,
+            qemu: qemu
+                .or_else(|| env::var_os("SAIO_QEMU").map(PathBuf::from))
+                .unwrap_or_else(|| "qemu-system-x86_64".into()),
         })
     }
 

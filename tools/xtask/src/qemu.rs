@@ -16,19 +16,18 @@ use crate::exec;
 use crate::guestlog;
 use crate::initramfs;
 use crate::paths;
-
-/// The program.
-const QEMU: &str = "qemu-system-x86_64";
+use crate::vtime::{self, Plugin};
 
 /// How often the guest's output is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Features that make `rep movsb` the kernel's way to copy. QEMU counts each
-/// byte of it as an instruction, so that a copy would seem dear.
-const BYTE_COPIES: [&str; 2] = ["erms", "fsrm"];
+/// Features that make `rep movsb` and `rep stosb` the kernel's ways to copy and
+/// to clear. Each byte of it counts as an instruction, so that either would
+/// seem dear.
+const BYTE_COPIES: [&str; 5] = ["erms", "fsrm", "fsrs", "fsrc", "fzrm"];
 
 /// Processor emulation or virtualisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accelerator {
     /// The host's processor runs the guest.
     Kvm,
@@ -36,11 +35,22 @@ pub enum Accelerator {
     Tcg,
     /// As TCG, one virtual CPU, and the guest's clock counts instructions.
     Icount,
+    /// As TCG, and the plugin keeps the virtual CPUs in step by instructions.
+    VirtualTime(Plugin),
+}
+
+impl Accelerator {
+    /// Whether instructions are what is measured.
+    fn counts_instructions(&self) -> bool {
+        matches!(self, Accelerator::Icount | Accelerator::VirtualTime(_))
+    }
 }
 
 /// A virtual machine for one job.
 #[derive(Debug, Clone)]
 pub struct Machine {
+    /// QEMU: a name on `PATH` or a path.
+    pub program: PathBuf,
     /// What runs the guest's code.
     pub accelerator: Accelerator,
     /// Number of virtual CPUs; with icount always one.
@@ -83,21 +93,30 @@ impl Machine {
         self.dir.join("out")
     }
 
+    /// Where the plugin of virtual time writes its report.
+    pub fn vtime_report(&self) -> PathBuf {
+        self.file("vtime.json")
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
     /// The command that starts it.
     pub fn command(&self, interactive: bool) -> Command {
-        let mut qemu = Command::new(QEMU);
+        let mut qemu = Command::new(&self.program);
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none", "-machine", "pc"]);
-        match self.accelerator {
+        match &self.accelerator {
             Accelerator::Kvm => qemu.args(["-accel", "kvm"]),
             Accelerator::Tcg => qemu.args(["-accel", "tcg"]),
             Accelerator::Icount => qemu
                 .args(["-accel", "tcg"])
                 .args(["-icount", "shift=0,sleep=off"]),
+            Accelerator::VirtualTime(plugin) => qemu
+                .args(["-accel", "tcg,thread=multi"])
+                .arg("-plugin")
+                .arg(plugin.option(&self.vtime_report())),
         };
         qemu.arg("-cpu").arg(self.cpu());
         qemu.arg("-smp").arg(self.cpu_count().to_string());
@@ -137,14 +156,15 @@ impl Machine {
     }
 
     fn cpu(&self) -> String {
-        let model = match (&self.cpu_model, self.accelerator) {
+        let model = match (&self.cpu_model, &self.accelerator) {
             (Some(model), _) => return model.clone(),
             (None, Accelerator::Kvm) => "host",
             (None, _) => "max",
         };
         let mut model = model.to_string();
-        if self.accelerator == Accelerator::Icount {
-            let known = exec::output(Command::new(QEMU).args(["-cpu", "help"])).unwrap_or_default();
+        if self.accelerator.counts_instructions() {
+            let known = exec::output(Command::new(&self.program).args(["-cpu", "help"]))
+                .unwrap_or_default();
             for feature in BYTE_COPIES {
                 if known.split_whitespace().any(|word| word == feature) {
                     model.push_str(&format!(",{feature}=off"));
@@ -170,6 +190,9 @@ impl Machine {
         if self.accelerator != Accelerator::Kvm {
             // Its only rival is as emulated as itself, and slower to read.
             words.push("tsc=reliable");
+        }
+        if matches!(self.accelerator, Accelerator::VirtualTime(_)) {
+            words.push(vtime::IDLE);
         }
         words.join(" ")
     }
@@ -267,7 +290,7 @@ fn share(qemu: &mut Command, tag: &str, path: &Path, more: &str) {
 }
 
 /// Writes a path as a value of a QEMU option, where a comma ends it.
-fn escape(path: &Path) -> String {
+pub fn escape(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
 
@@ -316,6 +339,7 @@ mod tests {
 
     fn machine(accelerator: Accelerator) -> Machine {
         Machine {
+            program: "qemu".into(),
             accelerator,
             cpus: 4,
             memory: "1G".to_string(),
@@ -333,6 +357,26 @@ mod tests {
         assert!(line.contains("-icount shift=0,sleep=off"));
         assert!(line.contains("-smp 1 "));
         assert!(!line.contains("kvm"));
+    }
+
+    #[test]
+    fn virtual_time_takes_the_plugin_and_all_cpus() {
+        let plugin = Plugin {
+            library: "/p,1/libvtime.so".into(),
+            quantum: 10_000,
+            crossing: 1000,
+            polling: Some("ff00-ff80".to_string()),
+        };
+        let line = exec::show(&machine(Accelerator::VirtualTime(plugin)).command(false));
+        assert!(line.contains("-accel tcg,thread=multi -plugin "));
+        assert!(line.contains(
+            "/p,,1/libvtime.so,quantum=10000,crossing=1000,pause=40,\
+             report=/d,,1/vtime.json,polling=ff00-ff80 "
+        ));
+        assert!(line.contains("-smp 4 "));
+        assert!(line.contains("tsc=reliable idle=poll"));
+        assert!(!line.contains("-icount"));
+        assert!(!exec::show(&machine(Accelerator::Tcg).command(false)).contains("idle="));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod guest;
 mod host;
 mod kernel;
+mod vtime;
 
 use std::fmt::Display;
 
@@ -30,6 +31,7 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     host::run(ctx, &mut report);
     kernel::run(ctx, &mut report);
     guest::self_tests(ctx, &mut report);
+    vtime::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
     if list || ctx.dry_run {
         return Ok(0);

@@ -30,7 +30,7 @@ pub fn cargo(ctx: &Context) -> Command {
     cargo
 }
 
-/// Builds everything that runs in the guest or draws the report.
+/// Builds everything that runs in the guest, beside it or draws the report.
 ///
 /// # Errors
 ///
@@ -41,6 +41,11 @@ pub fn build(ctx: &Context) -> Result<()> {
     build.args(["build", "--release", "--workspace"]);
     build.args(["--exclude", "xtask", "--exclude", "saio-init"]);
     exec::run(ctx, &mut build)
+}
+
+/// The plugin of QEMU that [`build`] makes.
+pub fn vtime_plugin(ctx: &Context) -> PathBuf {
+    ctx.program("libvtime.so")
 }
 
 /// Builds the guest's init and returns the program.

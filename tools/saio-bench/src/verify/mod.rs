@@ -9,17 +9,18 @@ mod stress;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
+use saio::pool::{self, Change, Group, Name};
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::docs::{Doc, Docs, Random};
 use crate::ktap::Ktap;
 use crate::places::{self, Places};
-use crate::server::{Nginx, Settings};
+use crate::server::{Mode, Nginx, Saio, Settings};
 
 /// Names and sizes in bytes of the files served.
 const FILES: [(&str, usize); 6] = [
@@ -37,7 +38,9 @@ pub enum Server {
     /// Debian's nginx with static files
     #[command(after_long_help = "Examples:\n  \
         Everything, with numbers that repeat:\n    saio-bench verify nginx --seed 1\n  \
-        One test:\n    saio-bench verify nginx --only range-multi")]
+        One test:\n    saio-bench verify nginx --only range-multi\n  \
+        Four workers, whose sends three threads take over:\n    \
+        saio-bench verify nginx --mode pool --workers 4 --threads 3")]
     Nginx(NginxArgs),
 }
 
@@ -56,6 +59,21 @@ pub struct NginxArgs {
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
 
+    /// Who runs the calls
+    #[arg(long, value_enum, default_value_t)]
+    mode: Mode,
+
+    /// Processes of nginx that serve, 1 to 64
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: u32,
+
+    /// Threads of the pool, 1 to 64; for the modes auto and pool, which need
+    /// root to make one
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: u32,
+
     /// Runs the tests with this in their names only
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -64,36 +82,87 @@ pub struct NginxArgs {
     places: Places,
 }
 
+impl NginxArgs {
+    /// Names the servers that are compared: nginx, or nginx-pool-4x3 for four workers on three
+    /// threads.
+    fn label(&self) -> String {
+        match self.mode {
+            Mode::Inline if self.workers == 1 => "nginx".to_owned(),
+            Mode::Inline => format!("nginx-inline-{}", self.workers),
+            mode => format!("nginx-{}-{}x{}", mode.name(), self.workers, self.threads),
+        }
+    }
+}
+
 /// What every test needs.
 struct World {
     base: TempDir,
     docs: Docs,
     configs: PathBuf,
-    library: PathBuf,
+    saio: Saio,
+    workers: usize,
     seed: u64,
     quick: bool,
+    /// Removed at the end
+    _pool: Option<Crew>,
+}
+
+/// A pool of this run.
+struct Crew(Name);
+
+impl Crew {
+    fn hire(threads: u32) -> Result<Self> {
+        let name: Name = format!("verify-{}", std::process::id()).parse()?;
+        let change = Change {
+            workers: Some(threads),
+            group: Some(Group::Anybody),
+            ..Change::default()
+        };
+        pool::create(&name, &change).context(
+            "--mode: no pool can be made (needs root and a kernel with SAIO; see saioctl doctor)",
+        )?;
+        Ok(Self(name))
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        // Servers that have not ended yet go on in the default pool.
+        let _ = pool::remove(&self.0, true);
+    }
 }
 
 impl World {
     fn new(args: &NginxArgs) -> Result<Self> {
         let base = places::temporary()?;
+        let pool = match args.mode {
+            Mode::Inline => None,
+            Mode::Auto | Mode::Pool => Some(Crew::hire(args.threads)?),
+        };
         Ok(Self {
             docs: Docs::write(&base.path().join("docs"), &FILES, args.seed)?,
             base,
             configs: args.places.configs()?,
-            library: args.places.library()?,
+            saio: Saio {
+                library: args.places.library()?,
+                mode: args.mode,
+                pool: pool.as_ref().map(|crew| crew.0.clone()),
+            },
+            workers: args.workers as usize,
             seed: args.seed,
             quick: args.quick,
+            _pool: pool,
         })
     }
 
     /// The same server twice, without SAIO and under it.
     fn pair(&self, name: &str, file_cache: bool) -> Result<Pair> {
-        let start = |kind: &str, saio: Option<&Path>| {
+        let start = |kind: &str, saio: Option<&Saio>| {
             let settings = Settings {
                 nopush: true,
                 file_cache,
-                saio: saio.map(Path::to_owned),
+                workers: self.workers,
+                saio: saio.cloned(),
             };
             let name = format!("{name}-{kind}");
             Nginx::start(
@@ -106,7 +175,7 @@ impl World {
         };
         Ok(Pair {
             plain: start("plain", None)?,
-            saio: start("saio", Some(&self.library))?,
+            saio: start("saio", Some(&self.saio))?,
         })
     }
 
@@ -207,7 +276,7 @@ pub fn verify(server: &Server) -> Result<u8> {
     let mut pair = world.pair("nginx", false)?;
     let mut results = Vec::new();
     for (name, test) in tests {
-        let name = format!("verify.nginx.{name}");
+        let name = format!("verify.{}.{name}", args.label());
         let problem = test(&world, &mut pair)
             .err()
             .map(|error| format!("{error:#}"));

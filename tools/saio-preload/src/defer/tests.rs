@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use saio::sys::SAIO_FLOW_STALE;
+use saio::fake::Socket;
+use saio::sys::{SAIO_FLOW_STALE, SAIO_MODE_AUTO, SAIO_MODE_INLINE, SAIO_MODE_POOL};
 
 use super::*;
 use crate::fixture::{what, Fixture};
-use crate::queue::{CQ_ENTRIES, SQ_ENTRIES};
+use crate::queue::MOST_OUTSTANDING;
 
 // Each test uses descriptors of its own: they run in parallel on one table.
 
@@ -46,6 +47,7 @@ fn pool_is_told_to_hold() {
     f.send_file(flow, 10);
     f.cork(flow, false);
     assert_eq!(ran(&mut f), ["send more", "file"]);
+    assert_eq!(f.kernel.socket(0), Socket::default());
     // Not corked.
     f.send(flow, 10);
     f.send_file(flow, 10);
@@ -130,14 +132,17 @@ fn flow_that_goes_under_a_cork() {
 
 #[test]
 fn pool_is_woken_once_for_a_long_batch() {
-    for served in [true, false] {
-        let mut f = Fixture::new(4070, served);
+    // In mode auto only a crossing may: it asks for an idle CPU.
+    for mode in [SAIO_MODE_POOL, SAIO_MODE_AUTO, SAIO_MODE_INLINE] {
+        let wakes = mode == SAIO_MODE_POOL;
+        let mut f = Fixture::new(4070, mode != SAIO_MODE_INLINE);
+        f.engine.mode = mode;
         let flow = f.flow(0);
         f.kernel.doze();
         for batch in 0..2 {
             for i in 0..100 {
                 let long = i >= 16;
-                let want = if served { batch + u32::from(long) } else { 0 };
+                let want = if wakes { batch + u32::from(long) } else { 0 };
                 assert_eq!(f.kernel.wakeups(), want, "{i}");
                 f.send(flow, 10);
                 f.kernel.doze();
@@ -145,7 +150,7 @@ fn pool_is_woken_once_for_a_long_batch() {
             f.engine.sync(Flush::Pass);
         }
         let counted = f.engine.counters.wakeups.load(Ordering::Relaxed);
-        assert_eq!(counted, if served { 2 } else { 0 });
+        assert_eq!(counted, if wakes { 2 } else { 0 });
     }
 }
 
@@ -175,7 +180,7 @@ fn many_bytes_of_a_flow_are_left_to_the_kernel() {
 /// An entry that was handed to the pool holds a completion until it has run.
 #[test]
 fn entries_that_were_handed_over_count() {
-    let most = (CQ_ENTRIES - SQ_ENTRIES) as usize;
+    let most = MOST_OUTSTANDING as usize;
     for served in [true, false] {
         let mut f = Fixture::new(4100, served);
         let flow = f.flow(0);
@@ -215,4 +220,140 @@ fn arena_of_a_pool_that_lags() {
     f.kernel.work(1);
     assert_eq!(f.send(flows[1], MAX_SEND), Answer::Done(MAX_SEND as isize));
     assert!(f.engine.alive());
+}
+
+/// Has the pool hold as many entries of another flow as may wait.
+fn no_room(f: &mut Fixture) {
+    let other = f.flow(1);
+    while f.engine.outstanding + f.engine.silent < MOST_OUTSTANDING {
+        assert_eq!(f.send_file(other, 1), Answer::Done(1));
+    }
+}
+
+/// Whatever was queued, and whoever called last: in the end nothing is corked and nothing waits.
+fn all_left(f: &mut Fixture) {
+    ran(f);
+    assert!(f.engine.alive() && f.engine.idle());
+    assert_eq!(f.kernel.socket(0), Socket::default());
+}
+
+#[test]
+fn uncork_without_room_is_not_overtaken() {
+    // What came before: nothing, bytes that are held, a cork that the kernel knows of.
+    for (sends, flushes) in [(0, false), (1, false), (0, true), (1, true)] {
+        let (mut f, flow) = uncorked(4120, true);
+        f.cork(flow, true);
+        for _ in 0..sends {
+            assert_eq!(f.send(flow, 10), Answer::Done(10));
+        }
+        if flushes {
+            f.engine.flush(Flush::Pass);
+        }
+        no_room(&mut f);
+        assert_eq!(f.cork(flow, false), Answer::Done(0));
+        all_left(&mut f);
+    }
+}
+
+#[test]
+fn cork_without_room_is_the_programs_own() {
+    for unknown in [true, false] {
+        let (mut f, mut flow) = uncorked(4130, true);
+        if unknown {
+            flow = f.flow(0);
+        }
+        no_room(&mut f);
+        assert_eq!(f.cork(flow, true), Answer::Pass);
+        assert!(f.kernel.socket(0).corked);
+        // With room for the uncork, and without.
+        if unknown {
+            f.kernel.work(u32::MAX);
+        }
+        f.cork(flow, true);
+        f.cork(flow, false);
+        all_left(&mut f);
+    }
+}
+
+/// However often: what waits has a bound, and the last call counts.
+#[test]
+fn corks_without_room_come_to_an_end() {
+    let (mut f, flow) = uncorked(4140, true);
+    no_room(&mut f);
+    for _ in 0..2000 {
+        f.cork(flow, true);
+        f.engine.flush(Flush::Pass);
+        f.cork(flow, false);
+    }
+    assert!(f.kernel.held().1 <= MOST_OUTSTANDING as usize + 2);
+    all_left(&mut f);
+}
+
+#[test]
+fn uncork_of_a_flow_that_was_given_up() {
+    for served in [true, false] {
+        for (sends, flushes) in [(0, false), (1, false), (0, true), (1, true)] {
+            let (mut f, flow) = uncorked(4150, served);
+            f.cork(flow, true);
+            for _ in 0..sends {
+                f.send(flow, 10);
+            }
+            if flushes {
+                f.engine.flush(Flush::Pass);
+            }
+            f.leave(flow);
+            assert!(f.engine.idle() && !f.is_flow(flow));
+            assert_eq!(f.cork(flow, false), Answer::Pass);
+            all_left(&mut f);
+        }
+    }
+}
+
+/// There is room for an uncork of every flow, and a batch more.
+#[test]
+fn every_flow_can_be_uncorked() {
+    let mut f = Fixture::new(5000, true);
+    let flows: Vec<_> = (0..MAX_FLOWS as u16).map(|i| f.flow(i)).collect();
+    for flow in &flows {
+        assert_eq!(f.cork(*flow, true), Answer::Done(0));
+    }
+    while f.engine.silent < MOST_OUTSTANDING {
+        assert_eq!(f.send_file(flows[1], 1), Answer::Done(1));
+    }
+    for flow in &flows {
+        assert_eq!(f.cork(*flow, false), Answer::Done(0));
+    }
+    assert_eq!(f.wait(1), Some(0));
+    assert_eq!(f.kernel.held(), (0, MOST_OUTSTANDING as usize + MAX_FLOWS));
+    all_left(&mut f);
+}
+
+/// As a fork or the end of the thread does.
+#[test]
+fn flows_of_a_thread_are_given_up() {
+    let (mut f, flow) = uncorked(4160, true);
+    f.engine.id = 4160;
+    fds::set(f.fd(0), State::flow(4160, flow));
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.engine.flush(Flush::Process);
+    assert_eq!(f.kernel.socket(0), Socket::default());
+    crate::setup::leave_all(&mut f.engine);
+    assert!(f.engine.idle() && !f.is_flow(flow));
+    f.cork(flow, false);
+    all_left(&mut f);
+}
+
+/// The way of the hooks: through the engine of the thread.
+#[test]
+fn giving_up_is_leaving() {
+    let (mut f, flow) = uncorked(4170, true);
+    f.cork(flow, true);
+    f.send(flow, 10);
+    crate::tls::set_engine(&raw mut *f.engine);
+    crate::early::give_up(f.fd(0));
+    crate::tls::set_engine(std::ptr::null_mut());
+    assert!(f.engine.idle() && !f.is_flow(flow));
+    f.cork(flow, false);
+    all_left(&mut f);
 }

@@ -5,6 +5,7 @@ use std::thread;
 
 use proptest::prelude::*;
 use saio::arena::GRANULE;
+use saio::fake::Socket;
 use saio::flow::FlowRef;
 
 use super::*;
@@ -171,6 +172,7 @@ enum Step {
     Send(u16, usize),
     File(u16, usize),
     Cork(u16, bool),
+    Leave(u16),
     Close,
     Flush,
     Wait,
@@ -190,6 +192,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..FLOWS, 1usize..4000).prop_map(|(flow, len)| Step::Send(flow, len)),
         4 => (0..FLOWS, 1usize..60_000).prop_map(|(flow, len)| Step::File(flow, len)),
         2 => (0..FLOWS, any::<bool>()).prop_map(|(flow, on)| Step::Cork(flow, on)),
+        1 => (0..FLOWS).prop_map(Step::Leave),
         4 => Just(Step::Close),
         1 => Just(Step::Flush),
         3 => Just(Step::Wait),
@@ -208,6 +211,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     data: [Vec<usize>; FLOWS as usize],
+    /// What the program has set last.
+    corked: [bool; FLOWS as usize],
     closes: Vec<u64>,
     waits: Vec<u64>,
     /// Numbers for closes and waits.
@@ -226,8 +231,15 @@ impl Model {
                 self.sent(i, len, answer);
             }
             Step::Cork(i, on) => {
-                f.cork(flows[usize::from(i)], on);
+                let flow = flows[usize::from(i)];
+                f.cork(flow, on);
+                self.corked[usize::from(i)] = on;
+                if !on && !f.is_flow(flow) {
+                    // Another connection takes its place.
+                    f.flow(i);
+                }
             }
+            Step::Leave(i) => f.leave(flows[usize::from(i)]),
             Step::Close => {
                 self.next += 1;
                 let fd = f.base + 10 + (self.next % 400) as i32;
@@ -275,12 +287,19 @@ impl Model {
         assert_eq!(f.kernel.held().0, 0, "ordinary entries are left");
     }
 
-    /// All that was acknowledged has run, once and in order, and nothing else.
+    /// All that was acknowledged has run, once and in order, and nothing else. Once the program
+    /// has uncorked, nothing is held back.
     fn end(&self, f: &mut Fixture, flows: &[FlowRef]) {
+        for (flow, _) in flows.iter().zip(self.corked).filter(|(_, on)| *on) {
+            f.cork(*flow, false);
+        }
         f.engine.flush(Flush::Process);
         self.flushed(f);
         f.kernel.work(u32::MAX);
         f.engine.reap();
+        for flow in flows {
+            assert_eq!(f.kernel.socket(flow.index()), Socket::default());
+        }
         assert_eq!(f.engine.outstanding, 0);
         assert!(!f.engine.served || f.engine.silent == 0);
         // All but the constants.

@@ -7,12 +7,13 @@ mod pools;
 pub mod probe;
 mod system;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+
+use crate::output;
 
 /// Version of the JSON output; changes when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -100,9 +101,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<u8> {
     } else {
         human(&report)
     };
-    io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to stdout")?;
+    output::print(&text)?;
     Ok(u8::from(!report.works))
 }
 

@@ -2,6 +2,7 @@
 
 //! The checks of worker pools. Without pools SAIO works too, so nothing here fails by that alone.
 
+use nix::errno::Errno;
 use nix::unistd::{getegid, getgroups, Gid};
 use saio::pool::{self, Group, Pool};
 
@@ -38,6 +39,13 @@ pub fn checks(trial: Option<Outcome>) -> [Check; 2] {
             "this kernel has no worker pools: everything runs inline",
             BOOT_SAIO,
         )),
+        Some(Outcome::Errno { errno, .. }) if [libc::EPERM, libc::EACCES].contains(&errno) => {
+            without(Check::warn(
+                POOLS,
+                format!("saio_pool: {:?}: who asks may not look at the pools", Errno::from_raw(errno)),
+                "let the seccomp filter or security module allow system call 1003; servers may attach to pools without it",
+            ))
+        }
         Some(other) => without(result(POOLS, other)),
     }
 }
@@ -116,12 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn kernel_without_pools_still_works() {
-        let checks = checks(Some(Outcome::Errno {
-            call: "saio_pool".into(),
-            errno: libc::ENOSYS,
-        }));
-        assert!(checks.iter().all(|check| check.status == Status::Warn));
+    fn without_pools_and_without_a_look_at_them_it_still_works() {
+        for errno in [libc::ENOSYS, libc::EPERM, libc::EACCES] {
+            let checks = checks(Some(Outcome::Errno {
+                call: "saio_pool".into(),
+                errno,
+            }));
+            assert!(checks.iter().all(|check| check.status == Status::Warn));
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ use saio::ring::Ring;
 use saio::sys::{self, saio_cqe, saio_params, saio_sqe};
 use serde::{Deserialize, Serialize};
 
+use crate::output;
+
 /// How long a trial may take.
 pub const LIMIT: Duration = Duration::from_secs(20);
 /// How long a peer waits for bytes.
@@ -145,7 +147,7 @@ pub fn child(probe: Probe) -> Result<u8> {
         Probe::Nothing => Ok(Outcome::Done(String::new())),
     };
     let outcome = outcome.unwrap_or_else(|failed| failed);
-    println!("{}", serde_json::to_string(&outcome)?);
+    output::print(&(serde_json::to_string(&outcome)? + "\n"))?;
     Ok(0)
 }
 

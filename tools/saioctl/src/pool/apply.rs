@@ -149,6 +149,18 @@ mod tests {
         }
     }
 
+    /// A ring comes after the look at the pools.
+    #[test]
+    fn pool_that_is_used_at_last_is_not_pruned() {
+        let kernel = Fake::failing(&[(3, libc::EBUSY)]);
+        let before = "[pool.b]\nworkers = 2\n[pool.old]\n";
+        apply_to(&kernel, before, false, false).unwrap();
+        let error = apply_to(&kernel, "[pool.b]\nworkers = 2\n", true, false).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.starts_with("pool old is in use, "), "{text}");
+        assert!(text.ends_with("; nothing was changed"), "{text}");
+    }
+
     #[test]
     fn what_cannot_be_put_back_is_said() {
         let kernel = Fake::failing(&[(2, libc::ENOMEM), (3, libc::EPERM)]);

@@ -134,9 +134,20 @@ impl Entry {
             Value::Integer(gid) => (machine.group)(&gid.to_string()),
             other => Err(format!("{other} is neither a name nor a number")),
         };
+        let at = self.max.as_ref().map(|max| line(text, &max.span()));
+        let workers = read(self.workers, text, "workers", threads)?;
+        let max = read(self.max, text, "max", threads)?;
+        if let (Some(max), Some(workers)) = (max, workers) {
+            if max < workers {
+                return Err(Fault {
+                    line: at,
+                    text: format!("max: {max} threads in all are fewer than workers = {workers}"),
+                });
+            }
+        }
         Ok(Change {
-            workers: read(self.workers, text, "workers", threads)?,
-            max: read(self.max, text, "max", threads)?,
+            workers,
+            max,
             idle: read(self.idle, text, "idle", |idle| spec::idle(idle))?,
             cpus: read(self.cpus, text, "cpus", cpus)?,
             group: read(self.group, text, "group", group)?,
@@ -216,6 +227,11 @@ mod tests {
             ("[pool.web]\nworkers = 0\n", 2, "workers: 0 threads"),
             ("[pool.web]\nworkers = -1\n", 2, "invalid value"),
             ("[pool.web]\nmax = 257\n", 2, "max: 257 threads"),
+            (
+                "[pool.web]\nmax = 2\nworkers = 3\n",
+                2,
+                "max: 2 threads in all are fewer than workers = 3",
+            ),
             ("[pool.web]\nmax = \"4\"\n", 2, "invalid type"),
             (
                 "[pool.web]\nidle = \"500\"\n",

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::error::looking;
 use super::kernel::{Kernel, Pools};
 use super::report::{fields, PoolView};
-use super::{print, print_json, SCHEMA};
+use super::{print_json, SCHEMA};
 use crate::output;
 
 /// Arguments of `saioctl pool list`.
@@ -40,7 +40,7 @@ pub fn list(args: &ListArgs) -> Result<()> {
             pools: pools.iter().map(PoolView::from).collect(),
         });
     }
-    print(&table(&pools))
+    output::print(&table(&pools))
 }
 
 fn table(pools: &[Pool]) -> String {

@@ -16,14 +16,15 @@ mod set;
 mod show;
 mod spec;
 
-use std::io::{self, Write};
+use std::io;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Subcommand;
 use nix::errno::Errno;
-use saio::pool::Name;
+use saio::pool::{Name, Pool};
 use serde::Serialize;
 
+use crate::output::print;
 use kernel::{Kernel, Pools};
 
 pub use error::Unusable;
@@ -101,17 +102,35 @@ pub fn pool(action: &Action) -> Result<u8> {
     Ok(0)
 }
 
-/// Whether there is a pool of this name; `None`: the kernel has no pools.
+/// What is known of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there.
+    There,
+    /// There is none of this name.
+    Missing,
+    /// The kernel has no pools.
+    NoPools,
+    /// This process may not look. Rings attach by another call, so that may work all the same.
+    Hidden(Errno),
+}
+
+/// Looks whether there is a pool of this name.
 ///
 /// # Errors
 ///
-/// The kernel does not say.
-pub fn exists(name: &Name) -> Result<Option<bool>> {
-    match Kernel.get(name) {
-        Ok(_) => Ok(Some(true)),
+/// The kernel does not answer as it should.
+pub fn look(name: &Name) -> Result<Presence> {
+    presence(Kernel.get(name))
+}
+
+fn presence(got: io::Result<Pool>) -> Result<Presence> {
+    match got {
+        Ok(_) => Ok(Presence::There),
         Err(error) => match error::errno(&error) {
-            Errno::ENOENT => Ok(Some(false)),
-            Errno::ENOSYS => Ok(None),
+            Errno::ENOENT => Ok(Presence::Missing),
+            Errno::ENOSYS => Ok(Presence::NoPools),
+            errno @ (Errno::EPERM | Errno::EACCES) => Ok(Presence::Hidden(errno)),
             _ => Err(error::looking(error)),
         },
     }
@@ -122,12 +141,22 @@ pub fn missing(name: &Name) -> anyhow::Error {
     error::missing(&Kernel, name)
 }
 
-fn print(text: &str) -> Result<()> {
-    io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to stdout")
-}
-
 fn print_json(value: &impl Serialize) -> Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_odd_answers_are_errors() {
+        let of = |errno: Errno| presence(Err(io::Error::from_raw_os_error(errno as i32)));
+        assert_eq!(of(Errno::ENOENT).unwrap(), Presence::Missing);
+        assert_eq!(of(Errno::ENOSYS).unwrap(), Presence::NoPools);
+        for errno in [Errno::EPERM, Errno::EACCES] {
+            assert_eq!(of(errno).unwrap(), Presence::Hidden(errno));
+        }
+        assert!(of(Errno::EINVAL).is_err());
+    }
 }

@@ -12,6 +12,7 @@ use saio::sys::SAIO_POOL_MAX_THREADS;
 use super::error::{changing, unusable};
 use super::file::Wanted;
 use super::kernel::Pools;
+use super::remove;
 use super::report::{Did, Outcome};
 
 /// The part of a change that is not so already.
@@ -43,6 +44,7 @@ pub fn plan(
         // The kernel has made this one, and not with the usual defaults.
         let kept = before.as_ref().filter(|_| pool.name.is_default_pool());
         let after = complete(&pool.change, kept, possible);
+        // Where the file has both, this was seen there; the pool default has its own number of workers.
         if after.max < after.workers {
             return Err(unusable(format!(
                 "pool {}: max = {} is less than workers = {}",
@@ -112,13 +114,14 @@ fn complete(change: &Change, kept: Option<&Attributes>, possible: &Cpus) -> Attr
 pub fn execute(kernel: &dyn Pools, outcomes: &[Outcome]) -> Result<()> {
     for (done, outcome) in outcomes.iter().enumerate() {
         if let Err(error) = step(kernel, outcome, false) {
-            let change = outcome.after.as_ref().map(everything).unwrap_or_default();
-            let error = changing(error, &change);
+            let error = match &outcome.after {
+                Some(after) => {
+                    changing(error, &everything(after)).context(format!("pool {}", outcome.name))
+                }
+                None => remove::refused(kernel, &outcome.name, error),
+            };
             let undone = undo(kernel, &outcomes[..done]);
-            return Err(reworded(
-                &error,
-                &format!("pool {}: {error}; {undone}", outcome.name),
-            ));
+            return Err(reworded(&error, &format!("{error:#}; {undone}")));
         }
     }
     Ok(())

@@ -2,10 +2,13 @@
 
 //! `saioctl pool rm`.
 
-use anyhow::{anyhow, Result};
+use std::io;
+
+use anyhow::{anyhow, Error, Result};
 use clap::Args;
 use nix::errno::Errno;
 use saio::pool::{Change, Name};
+use saio_logic::sched::MAX_RINGS;
 
 use super::error::{changing, errno, looking, missing, unusable};
 use super::kernel::{Kernel, Pools};
@@ -48,17 +51,26 @@ fn bring_about(kernel: &dyn Pools, name: &Name, force: bool) -> Result<Outcome> 
     })?;
     kernel
         .remove(name, force)
-        .map_err(|error| match errno(&error) {
-            Errno::EBUSY => anyhow!("{}", busy(kernel, name)),
-            Errno::ENOENT => missing(kernel, name),
-            _ => changing(error, &Change::default()).context(format!("pool {name}")),
-        })?;
+        .map_err(|error| refused(kernel, name, error))?;
     Ok(Outcome {
         name: name.clone(),
         rings: pool.rings,
         before: Some(pool.attributes),
         after: None,
     })
+}
+
+/// The kernel refuses to remove a pool.
+pub fn refused(kernel: &dyn Pools, name: &Name, error: io::Error) -> Error {
+    match errno(&error) {
+        Errno::EBUSY => anyhow!("{}", busy(kernel, name)),
+        Errno::ENOENT => missing(kernel, name),
+        // Only rings that go elsewhere need room.
+        Errno::ENOSPC => anyhow!(
+            "pool {name} stays: the pool default has no room for all of its rings ({MAX_RINGS} at most), and some may be there now; stop servers that use either"
+        ),
+        _ => changing(error, &Change::default()).context(format!("pool {name}")),
+    }
 }
 
 fn busy(kernel: &dyn Pools, name: &Name) -> String {
@@ -93,6 +105,16 @@ mod tests {
         let outcome = bring_about(&kernel, &name("web"), true).unwrap();
         assert_eq!((outcome.rings, outcome.after), (3, None));
         assert_eq!(kernel.list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn full_default_is_named() {
+        let kernel = Fake::failing(&[(2, libc::ENOSPC)]);
+        kernel.create(&name("web"), &Change::default()).unwrap();
+        kernel.attach("web", 3);
+        let error = bring_about(&kernel, &name("web"), true).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("the pool default has no room"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,8 @@
 use saio::pool::{Attributes, Group, Name, Pool};
 use serde::Serialize;
 
-use super::{print, print_json, spec, SCHEMA};
+use super::{print_json, spec, SCHEMA};
+use crate::output::print;
 
 /// A pool as JSON.
 #[derive(Serialize)]

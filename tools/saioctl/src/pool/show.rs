@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::error::{errno, looking, missing};
 use super::kernel::{Kernel, Pools};
 use super::report::PoolView;
-use super::{print, print_json, spec, SCHEMA};
-use crate::output::table;
+use super::{print_json, spec, SCHEMA};
+use crate::output::{duration, print, table};
 
 /// Characters of the longest bar.
 const BAR: usize = 40;
@@ -222,13 +222,7 @@ fn below(bucket: usize) -> String {
     if bucket == WAIT_BUCKETS - 1 {
         return "longer".to_owned();
     }
-    let ns = (2_u64 << bucket) as f64;
-    match bucket {
-        0..=8 => format!("{ns} ns"),
-        9..=18 => format!("{:.1} us", ns / 1e3),
-        19..=28 => format!("{:.1} ms", ns / 1e6),
-        _ => format!("{:.1} s", ns / 1e9),
-    }
+    duration(2 << bucket)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use super::counts::{percentile, Hist};
 use super::sample::{PoolNow, RingNow, Sample};
 use super::why;
-use crate::output::table;
+use crate::output::{duration, table};
 
 const RINGS: [&str; 14] = [
     ">ring", ">owner", "command", "pool", "mode", ">waiting", ">flows", ">calls", ">inline",
@@ -143,15 +143,6 @@ fn wait(hist: &Hist, share: f64) -> String {
     }
 }
 
-fn duration(ns: u64) -> String {
-    match ns as f64 {
-        ns if ns >= 1e9 => format!("{:.1} s", ns / 1e9),
-        ns if ns >= 1e6 => format!("{:.1} ms", ns / 1e6),
-        ns if ns >= 1e3 => format!("{:.1} us", ns / 1e3),
-        ns => format!("{ns} ns"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::counts::BUCKETS;
@@ -189,9 +180,6 @@ mod tests {
         assert_eq!(said, wanted);
         let said = [0.0, 12_345.0, 1.5e7, 2.5e9].map(megabytes);
         assert_eq!(said, ["0", "0.01", "15.00", "2500"]);
-        assert_eq!(duration(16), "16 ns");
-        assert_eq!(duration(2048), "2.0 us");
-        assert_eq!(duration(1 << 21), "2.1 ms");
         let mut hist = [0; BUCKETS];
         assert_eq!(wait(&hist, 0.5), "-");
         hist[31] = 1;

@@ -18,7 +18,7 @@ use anyhow::{bail, Result};
 use clap::Args;
 
 use crate::output;
-use crate::process::Proc;
+use crate::process::{Absent, Proc};
 use sample::Sample;
 
 /// Longest interval in seconds: a day.
@@ -61,11 +61,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 ///
-/// The kernel has no SAIO, or stdout cannot be written.
+/// The process does not exist, the kernel has no SAIO, or stdout cannot be written.
 pub fn stat(args: &StatArgs) -> Result<u8> {
     if let Some(pid) = args.pid.filter(|&pid| !Proc::default().has(pid)) {
-        eprintln!("saioctl: --pid: there is no process {pid}");
-        return Ok(2);
+        return Err(Absent(pid).into());
     }
     if saio::sys::probe() == libc::ENOSYS {
         bail!("this kernel has no SAIO; saioctl doctor says what to do");
@@ -77,7 +76,9 @@ fn samples(args: &StatArgs) -> Result<u8> {
     let mut before = None;
     let mut taken = 0;
     loop {
-        let sample = Sample::take(args.pid)?;
+        let Some(sample) = unless_ended(Sample::take(args.pid), before.is_none())? else {
+            return Ok(0);
+        };
         let text = if args.json {
             json::line(&sample, before.as_ref())?
         } else {
@@ -100,9 +101,26 @@ fn samples(args: &StatArgs) -> Result<u8> {
     }
 }
 
+/// `None`: the process was there at the first sample, and has ended since.
+fn unless_ended(sample: Result<Sample>, first: bool) -> Result<Option<Sample>> {
+    match sample {
+        Err(error) if error.is::<Absent>() && !first => Ok(None),
+        sample => sample.map(Some),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn end_of_the_process_is_the_end() {
+        assert!(unless_ended(Err(Absent(7).into()), true).is_err());
+        assert!(unless_ended(Err(Absent(7).into()), false)
+            .unwrap()
+            .is_none());
+        assert!(unless_ended(Err(anyhow::anyhow!("else")), false).is_err());
+    }
 
     #[test]
     fn intervals() {

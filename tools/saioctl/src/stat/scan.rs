@@ -7,10 +7,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 
 use super::fdinfo::Info;
-use crate::process::{self, Proc};
+use crate::process::{self, Absent, Proc};
 
 /// What a link to a ring in `/proc/PID/fd` reads.
 const LINK: &str = "anon_inode:[saio]";
@@ -33,7 +33,7 @@ pub fn rings(proc: &Proc, root: Option<u32>) -> Result<Found> {
     if let Some(root) = root {
         let tree = process::trees(&processes, &[root]);
         if tree.is_empty() {
-            bail!("--pid: there is no process {root}");
+            return Err(Absent(root).into());
         }
         processes.retain(|process| tree.contains(&process.pid));
     }
@@ -165,9 +165,9 @@ mod tests {
         fs::write(dir.path().join("1300/fdinfo/501"), "saio-ring:\t8\n").unwrap();
         let error = |pid| {
             let found = rings(&Proc::at(dir.path()), pid).map(|_| ());
-            format!("{:#}", found.unwrap_err())
+            found.unwrap_err()
         };
-        assert!(error(None).contains("fdinfo/501: kernel and saioctl"));
-        assert!(error(Some(9)).contains("--pid"));
+        assert!(format!("{:#}", error(None)).contains("fdinfo/501: kernel and saioctl"));
+        assert!(error(Some(9)).is::<Absent>());
     }
 }

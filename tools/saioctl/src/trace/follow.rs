@@ -3,6 +3,7 @@
 //! How long a trace goes on: until a signal, and until what is traced has ended.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
-use nix::unistd::Pid;
+use nix::unistd::{getpgrp, tcgetpgrp, Pid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::process::Proc;
@@ -120,13 +121,18 @@ impl Child {
                 return Ok(true);
             }
             self.asked = true;
-            // The terminal has sent its own to both already.
-            if signal != Signal::SIGINT {
-                // It may have ended just now.
-                let _ = kill(self.pid, signal);
-            }
+            self.ask(signal, in_foreground());
         }
         Ok(gone)
+    }
+
+    fn ask(&self, signal: Signal, foreground: bool) {
+        // The terminal has sent its own to both already.
+        if signal == Signal::SIGINT && foreground {
+            return;
+        }
+        // It may have ended just now.
+        let _ = kill(self.pid, signal);
     }
 
     /// Takes the status of all that have ended; says whether nobody is left.
@@ -147,6 +153,11 @@ impl Child {
     }
 }
 
+/// Whether the terminal sends its signals to the process group of saioctl, which the command is born into.
+fn in_foreground() -> bool {
+    File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
+}
+
 /// As a shell has it: 128 and the number of the signal that ended it.
 fn exit_status(status: WaitStatus) -> Option<u8> {
     match status {
@@ -158,6 +169,8 @@ fn exit_status(status: WaitStatus) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
 
     #[test]
@@ -168,6 +181,27 @@ mod tests {
         let killed = WaitStatus::Signaled(pid, Signal::SIGKILL, false);
         assert_eq!(status(killed), Some(137));
         assert_eq!(status(WaitStatus::Continued(pid)), None);
+    }
+
+    #[test]
+    fn signals_of_the_terminal_are_not_doubled() {
+        // A handler, so that the program does not inherit that the signal is ignored.
+        let _signals = Signals::catch().unwrap();
+        let ended_by = |asked: &[(Signal, bool)]| {
+            let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
+            let child = Child {
+                pid: Pid::from_raw(sleep.id() as i32),
+                status: None,
+                asked: false,
+            };
+            for &(signal, foreground) in asked {
+                child.ask(signal, foreground);
+            }
+            sleep.wait().unwrap().signal()
+        };
+        assert_eq!(ended_by(&[(Signal::SIGINT, false)]), Some(SIGINT));
+        let both = [(Signal::SIGINT, true), (Signal::SIGTERM, true)];
+        assert_eq!(ended_by(&both), Some(SIGTERM));
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 //! Lines of `trace_pipe`: who, where, when, and what event.
 
-use std::str;
-
 /// Columns of a task's name, which may have anything in it.
 const NAME: usize = 16;
 
@@ -31,12 +29,22 @@ pub struct Entry<'a> {
     pub fields: &'a str,
 }
 
+/// A line as text. Names of tasks may be anything; every byte of another kind than ASCII becomes a question mark, so
+/// that the columns stay.
+pub fn text(line: &[u8]) -> String {
+    let ascii = |&byte: &u8| match byte.is_ascii() {
+        true => char::from(byte),
+        false => '?',
+    };
+    line.iter().map(ascii).collect()
+}
+
 /// Reads a line without its end; `None` if it is not of either form.
-pub fn parse(line: &[u8]) -> Option<Line<'_>> {
-    if line.starts_with(b"CPU:") {
-        return lost(str::from_utf8(line).ok()?).map(Line::Lost);
+pub fn parse(line: &str) -> Option<Line<'_>> {
+    if line.starts_with("CPU:") {
+        return lost(line).map(Line::Lost);
     }
-    let rest = str::from_utf8(line.get(NAME..)?).ok()?;
+    let rest = line.get(NAME..)?;
     let (pid, rest) = rest.strip_prefix('-')?.split_once(' ')?;
     let (_, rest) = rest.split_once('[')?;
     let (cpu, rest) = rest.split_once("] ")?;
@@ -79,7 +87,7 @@ mod tests {
     use super::*;
 
     fn event(line: &str) -> Entry<'_> {
-        match parse(line.as_bytes()) {
+        match parse(line) {
             Some(Line::Event(entry)) => entry,
             other => panic!("{line}: {other:?}"),
         }
@@ -110,20 +118,26 @@ mod tests {
     fn names_that_are_no_text() {
         let mut line = b"                -7       [000] .....     1.000000: e: x=1".to_vec();
         line[3] = 0xff;
-        assert!(matches!(parse(&line), Some(Line::Event(entry)) if entry.pid == 7));
+        // Fields have names in them too.
+        line.extend_from_slice(b" comm=\xff\xc3\xa9 y=2");
+        let text = text(&line);
+        let Some(Line::Event(entry)) = parse(&text) else {
+            panic!("{text}");
+        };
+        assert_eq!((entry.pid, entry.fields), (7, "x=1 comm=??? y=2"));
     }
 
     #[test]
     fn lost_events() {
-        assert_eq!(parse(b"CPU:1 [LOST 42 EVENTS]"), Some(Line::Lost(Some(42))));
-        assert_eq!(parse(b"CPU:1 [LOST EVENTS]"), Some(Line::Lost(None)));
-        assert_eq!(parse(b"CPU:1 [LOST x EVENTS]"), None);
+        assert_eq!(parse("CPU:1 [LOST 42 EVENTS]"), Some(Line::Lost(Some(42))));
+        assert_eq!(parse("CPU:1 [LOST EVENTS]"), Some(Line::Lost(None)));
+        assert_eq!(parse("CPU:1 [LOST x EVENTS]"), None);
     }
 
     #[test]
     fn other_lines() {
         for line in ["", "# tracer: nop", "           nginx-12    [000] x: y: z"] {
-            assert_eq!(parse(line.as_bytes()), None, "{line}");
+            assert_eq!(parse(line), None, "{line}");
         }
     }
 }

@@ -27,7 +27,7 @@ use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
 use crate::output;
-use crate::process::Proc;
+use crate::process::{Absent, Proc};
 use event::Complete;
 use follow::{Child, Signals, Subject};
 use pending::Started;
@@ -101,23 +101,15 @@ impl Finished<'_> {
 ///
 /// # Errors
 ///
-/// The kernel cannot trace, this user may not, the command cannot be started, or the output cannot be written.
+/// A process does not exist, the kernel cannot trace, this user may not, the command cannot be started, or the output cannot be written.
 pub fn trace(args: &TraceArgs) -> Result<u8> {
     if let Some(pid) = args.pid.iter().find(|&&pid| !Proc::default().has(pid)) {
-        eprintln!("saioctl: --pid: there is no process {pid}");
-        return Ok(2);
+        return Err(Absent(*pid).into());
     }
     output::until_closed(record(args))
 }
 
 fn record(args: &TraceArgs) -> Result<u8> {
-    let out: Box<dyn Write> = match &args.output {
-        None => Box::new(io::stdout()),
-        Some(file) => Box::new(
-            File::create(file)
-                .with_context(|| format!("--output: cannot write {}", file.display()))?,
-        ),
-    };
     // From here on everything ends with the trace being removed.
     let signals = Signals::catch()?;
     let tracefs = Tracefs::find()?;
@@ -125,6 +117,14 @@ fn record(args: &TraceArgs) -> Result<u8> {
     let mut pipe = instance.pipe()?;
     let choosy = !(args.pid.is_empty() && args.command.is_empty());
     instance.enable(choosy)?;
+    // Now that there will be a trace, an older one may be overwritten.
+    let out: Box<dyn Write> = match &args.output {
+        None => Box::new(io::stdout()),
+        Some(file) => Box::new(
+            File::create(file)
+                .with_context(|| format!("--output: cannot write {}", file.display()))?,
+        ),
+    };
     let tasks = match (&args.pid[..], &args.command[..]) {
         ([], []) => Tasks::Everybody,
         // The command will be born to this process.
@@ -152,9 +152,8 @@ fn record(args: &TraceArgs) -> Result<u8> {
     drop(pipe);
     drop(instance);
     let summary = session.finish()?.text();
-    io::stderr()
-        .write_all(summary.as_bytes())
-        .context("cannot write the summary")?;
+    // Whether anybody reads it does not change what the command returned.
+    let _ = io::stderr().write_all(summary.as_bytes());
     Ok(subject.status())
 }
 

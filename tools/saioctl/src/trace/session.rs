@@ -3,6 +3,7 @@
 //! From what the kernel writes to what the user reads.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -12,6 +13,9 @@ use super::pending::{Pending, Started};
 use super::summary::Summary;
 use super::tasks::Tasks;
 use super::{json, text, Finished};
+
+/// How long a look at the processes holds. A kernel that loses events loses more while somebody looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How events are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,10 @@ pub struct Session<W> {
     out: W,
     form: Form,
     tasks: Tasks,
+    /// When the processes were looked at after a loss.
+    looked: Option<Instant>,
+    /// Whether births were lost since.
+    stale: bool,
     pending: Pending,
     summary: Summary,
     /// The beginning of a line whose rest has not been read.
@@ -46,6 +54,8 @@ impl<W: Write> Session<W> {
             out,
             form,
             tasks,
+            looked: None,
+            stale: false,
             pending: Pending::default(),
             summary: Summary::default(),
             rest: Vec::new(),
@@ -60,12 +70,13 @@ impl<W: Write> Session<W> {
     ///
     /// # Errors
     ///
-    /// The output cannot be written.
+    /// The output cannot be written, or after a loss /proc cannot be read.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.rest.extend_from_slice(bytes);
         let Some(end) = self.rest.iter().rposition(|&byte| byte == b'\n') else {
             return Ok(());
         };
+        self.look()?;
         let after = self.rest.split_off(end + 1);
         let lines = std::mem::replace(&mut self.rest, after);
         for line in lines[..end].split(|&byte| byte == b'\n') {
@@ -101,7 +112,7 @@ impl<W: Write> Session<W> {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<()> {
-        match line::parse(line) {
+        match line::parse(&line::text(line)) {
             Some(Line::Event(entry)) => match Event::parse(&entry) {
                 Some(event) => self.event(&entry, event, line),
                 None => self.not_understood(line),
@@ -168,11 +179,24 @@ impl<W: Write> Session<W> {
     fn lost(&mut self, count: Option<u64>, line: &[u8]) -> Result<()> {
         self.pending.take();
         self.summary.lose(count);
+        self.stale = true;
+        self.look()?;
         match self.form {
             Form::Text => self.write(&text::lost(count)),
             Form::Json => self.write(&json::lost(count)),
             Form::Raw => self.raw(line),
         }
+    }
+
+    /// After a loss, takes in descendants whose birth was not seen.
+    fn look(&mut self) -> Result<()> {
+        let due = self.looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+        if self.stale && due {
+            self.tasks.look()?;
+            self.stale = false;
+            self.looked = Some(Instant::now());
+        }
+        Ok(())
     }
 
     fn not_understood(&mut self, line: &[u8]) -> Result<()> {
@@ -257,10 +281,26 @@ mod tests {
 
     #[test]
     fn only_what_is_followed() {
-        let tasks = Tasks::These(HashSet::from([1234]));
+        let tasks = Tasks::Some {
+            roots: vec![1234],
+            tasks: HashSet::from([1234]),
+        };
         let (text, _) = run(Form::Text, tasks, KERNEL);
         assert!(text.contains("ring7 sendto") && text.contains("1300 ring9"));
         assert!(!text.contains("ring8") && !text.contains("thread 1 wake"));
+    }
+
+    #[test]
+    fn descendants_are_looked_for_after_a_loss() {
+        let own = std::process::id();
+        let input = format!("CPU:0 [LOST 5 EVENTS]\n{KERNEL}").replace("1234", &own.to_string());
+        let tasks = Tasks::Some {
+            roots: vec![own],
+            tasks: HashSet::new(),
+        };
+        let (text, _) = run(Form::Text, tasks, &input);
+        assert!(text.contains(&format!("{own} ring7 sendto")), "{text}");
+        assert!(!text.contains("ring8"), "{text}");
     }
 
     #[test]

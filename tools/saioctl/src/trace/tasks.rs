@@ -13,8 +13,13 @@ use crate::process::{self, Proc};
 pub enum Tasks {
     /// All.
     Everybody,
-    /// These, threads each for itself. Who is born to one of them comes in.
-    These(HashSet<u32>),
+    /// Some, threads each for itself. Who is born to one of them comes in.
+    Some {
+        /// Processes that all of them descend from.
+        roots: Vec<u32>,
+        /// These.
+        tasks: HashSet<u32>,
+    },
 }
 
 impl Tasks {
@@ -24,20 +29,36 @@ impl Tasks {
     ///
     /// /proc cannot be read.
     pub fn of(roots: &[u32]) -> Result<Self> {
-        let proc = Proc::default();
-        let tree = process::trees(&proc.all()?, roots);
-        let threads = tree.into_iter().flat_map(|pid| proc.threads(pid));
-        Ok(Self::These(threads.collect()))
+        let mut tasks = Self::Some {
+            roots: roots.to_vec(),
+            tasks: HashSet::new(),
+        };
+        tasks.look()?;
+        Ok(tasks)
+    }
+
+    /// Takes in who descends from the processes now: births may have been lost.
+    ///
+    /// # Errors
+    ///
+    /// /proc cannot be read.
+    pub fn look(&mut self) -> Result<()> {
+        if let Self::Some { roots, tasks } = self {
+            let proc = Proc::default();
+            let tree = process::trees(&proc.all()?, roots);
+            tasks.extend(tree.into_iter().flat_map(|pid| proc.threads(pid)));
+        }
+        Ok(())
     }
 
     /// Whether not all are followed.
     pub fn is_choosy(&self) -> bool {
-        matches!(self, Self::These(_))
+        matches!(self, Self::Some { .. })
     }
 
     /// A task has made another one. A number whose task ended may come again elsewhere.
     pub fn fork(&mut self, parent: u32, child: u32) {
-        if let Self::These(tasks) = self {
+        if let Self::Some { tasks, .. } = self {
             if tasks.contains(&parent) {
                 tasks.insert(child);
             } else {
@@ -50,7 +71,7 @@ impl Tasks {
     pub fn has(&self, owner: u32) -> bool {
         match self {
             Self::Everybody => true,
-            Self::These(tasks) => tasks.contains(&owner),
+            Self::Some { tasks, .. } => tasks.contains(&owner),
         }
     }
 }
@@ -61,7 +82,10 @@ mod tests {
 
     #[test]
     fn children_come_in() {
-        let mut tasks = Tasks::These(HashSet::from([10]));
+        let mut tasks = Tasks::Some {
+            roots: vec![10],
+            tasks: HashSet::from([10]),
+        };
         tasks.fork(10, 11);
         tasks.fork(11, 12);
         tasks.fork(99, 100);

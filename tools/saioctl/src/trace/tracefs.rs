@@ -11,6 +11,7 @@ use anyhow::{bail, Context, Result};
 use nix::mount::{mount, umount, MsFlags};
 use nix::unistd::geteuid;
 
+use crate::output;
 use crate::process::Proc;
 
 /// Where the kernel makes a directory for it.
@@ -22,13 +23,15 @@ const DEBUGFS: &str = "/sys/kernel/debug/tracing";
 const NAME: &str = "saioctl-";
 
 /// Options that change how lines look. An instance takes them over from the system's trace.
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 8] = [
     "context-info",
     "noraw",
     "nohex",
     "nobin",
     "nofields",
     "nolatency-format",
+    "nostacktrace",
+    "nouserstacktrace",
 ];
 
 const AS_ROOT: &str = "run as root (sudo saioctl trace)";
@@ -100,7 +103,7 @@ impl Instance {
         let instances = tracefs.dir.join("instances");
         remove_left_over(&instances);
         let dir = instances.join(format!("{NAME}{}", std::process::id()));
-        match fs::create_dir(&dir) {
+        match make(&dir) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 bail!("{}: permission denied; {AS_ROOT}", dir.display())
             }
@@ -171,10 +174,10 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.dir) {
-            eprintln!(
-                "saioctl: cannot remove the trace: {error}; remove it with rmdir {}",
+            output::say(format_args!(
+                "cannot remove the trace: {error}; remove it with rmdir {}",
                 self.dir.display()
-            );
+            ));
         }
     }
 }
@@ -195,7 +198,36 @@ fn remove_left_over(instances: &Path) {
     }
 }
 
+/// An earlier process of the same number may have left one behind.
+fn make(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            remove(dir)?;
+            fs::create_dir(dir)
+        }
+        made => made,
+    }
+}
+
 /// The kernel removes what is in the directory.
 fn remove(dir: &Path) -> io::Result<()> {
     fs::remove_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_behind_makes_room() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("saioctl-7");
+        make(&dir).unwrap();
+        make(&dir).unwrap();
+        assert!(dir.is_dir());
+        // One that is in use stays.
+        fs::write(dir.join("file"), "").unwrap();
+        assert!(make(&dir).is_err());
+        assert!(dir.join("file").exists());
+    }
 }

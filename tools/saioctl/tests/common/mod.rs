@@ -6,6 +6,11 @@ use std::process::{Command, Output};
 
 /// What saioctl says and returns, with none of its variables set.
 pub fn saioctl(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+/// saioctl with none of its variables set.
+pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("saioctl"));
     for name in [
         "SAIO_MODE",
@@ -17,7 +22,8 @@ pub fn saioctl(args: &[&str]) -> Output {
     ] {
         command.env_remove(name);
     }
-    command.args(args).output().unwrap()
+    command.args(args);
+    command
 }
 
 /// What it wrote to stdout.

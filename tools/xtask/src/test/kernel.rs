@@ -2,7 +2,7 @@
 
 //! Tests of the series and the overlay: form, and that they build on and off.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{bail, Result};
@@ -11,10 +11,14 @@ use super::{failure, Report};
 use crate::exec;
 use crate::kbuild;
 use crate::kconfig::Config;
+use crate::ktap::Outcome;
 use crate::overlay;
 use crate::patches::{self, Patch};
 use crate::paths::Context;
 use crate::tree::{self, Tree};
+
+/// The clippy of the compiler that builds the kernel.
+const CLIPPY_DRIVER: &str = "/usr/bin/clippy-driver";
 
 /// A patch with more changed lines than this is no hook any more.
 const MAX_CHANGED_LINES: usize = 60;
@@ -46,6 +50,14 @@ pub fn run(ctx: &Context, report: &mut Report) {
         checkpatch.args(["--ignore", "ENOSYS", "-f"]).args(files);
         judge(ctx, checkpatch)
     });
+    if Path::new(CLIPPY_DRIVER).exists() || ctx.dry_run {
+        report.step("patches::clippy", || clippy(ctx));
+    } else if report.wants("patches::clippy") {
+        let reason = format!(
+            "{CLIPPY_DRIVER} does not exist: install rust-web-clippy (Debian 12) or rust-clippy"
+        );
+        report.record("patches::clippy", Outcome::Skip(reason));
+    }
     report.step("patches::build-on", || {
         kbuild::build(ctx, Config::Plain).map(drop)
     });
@@ -105,6 +117,20 @@ fn judge(ctx: &Context, mut checkpatch: Command) -> Result<()> {
         return Ok(());
     }
     bail!("{}", String::from_utf8_lossy(&output.stdout).trim_end());
+}
+
+/// Has clippy look at the kernel's Rust; any word of it is a failure.
+fn clippy(ctx: &Context) -> Result<()> {
+    let crate_root = PathBuf::from("kernel/saio/saio.rs");
+    let said = kbuild::clippy(ctx, Path::new(CLIPPY_DRIVER), &[crate_root])?;
+    let words: Vec<&str> = said
+        .lines()
+        .skip_while(|line| !line.starts_with("warning"))
+        .collect();
+    if words.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", words.join("\n"));
 }
 
 /// Checks the kernel's Rust with the kernel's own settings.

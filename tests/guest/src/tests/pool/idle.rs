@@ -34,8 +34,14 @@ pub fn run() {
     let threads = pool.threads();
     assert_eq!(threads.len(), 3);
     let used = || threads.iter().map(Kthread::used).collect::<Vec<_>>();
-    // A thread tells that it goes to sleep just before it does.
-    thread::sleep(Duration::from_millis(500));
+    // A thread tells that it goes to sleep just before it does, which may take a while on a busy
+    // host.
+    let mut last = used();
+    eventually("the threads are off their CPUs", || {
+        thread::sleep(Duration::from_secs(1));
+        let now = used();
+        std::mem::replace(&mut last, now.clone()) == now
+    });
     trace.clear();
     let (before, stat) = (used(), pool.stat());
     thread::sleep(Duration::from_secs(3));

@@ -84,7 +84,7 @@ pub fn at_rest(w: &World) {
     let states = w.pool.states.borrow();
     assert_eq!(w.pool.claims.get(), 0);
     assert_eq!(w.pool.threads.runnable(), 0);
-    let sleep = states.iter().any(|s| *s == State::Asleep);
+    let sleep = states.contains(&State::Asleep);
     let work = w.rings.iter().any(|ring| {
         let told = ring.flags.load(Ordering::Relaxed) & NEED_WAKEUP != 0;
         !ring.link.ready.borrow().is_empty() || !told && !ring.filtered && ring.published() != 0

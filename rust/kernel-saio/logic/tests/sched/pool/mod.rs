@@ -158,7 +158,7 @@ proptest! {
         rings in prop::collection::vec(1usize..3, 1..6),
         tape in tape(),
     ) {
-        let due = u64::from(workers) * rings.len() as u64;
+        let due = u64::from(workers + 1) * rings.len() as u64;
         let ring = |flows: usize| (Mode::Pool, false, flows);
         let rings: Vec<_> = rings.into_iter().map(ring).collect();
         let n = rings.len();

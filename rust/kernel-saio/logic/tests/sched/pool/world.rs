@@ -143,7 +143,7 @@ impl Sim {
     /// Lets actors go on for bursts of different lengths, so that one may stand still anywhere
     /// while others come far.
     pub fn play(&mut self, tape: &[u8]) {
-        *self.world.tape.borrow_mut() = tape.to_vec().into_iter();
+        *self.world.tape.borrow_mut() = Vec::from(tape).into_iter();
         while let (Some(who), Some(length)) = (self.world.byte(), self.world.byte()) {
             for _ in 0..1 << (length % 6) {
                 if !self.step(usize::from(who) % self.actors.len()) {
