@@ -79,6 +79,7 @@ impl Toolchain {
             .env_remove("RUSTC")
             .env_remove("RUSTFLAGS")
             .env_remove("MAKEFLAGS")
+            .env_remove("CARGO_PKG_RUST_VERSION")
             .arg("LLVM=1")
             .arg(assignment("RUSTC", &self.rustc))
             .arg(assignment("HOSTRUSTC", &self.rustc))

@@ -119,18 +119,22 @@ fn judge(ctx: &Context, mut checkpatch: Command) -> Result<()> {
     bail!("{}", String::from_utf8_lossy(&output.stdout).trim_end());
 }
 
-/// Has clippy look at the kernel's Rust; any word of it is a failure.
+/// Has clippy look at the kernel's Rust; any word of it on our files is a failure.
 fn clippy(ctx: &Context) -> Result<()> {
     let crate_root = PathBuf::from("kernel/saio/saio.rs");
     let said = kbuild::clippy(ctx, Path::new(CLIPPY_DRIVER), &[crate_root])?;
-    let words: Vec<&str> = said
-        .lines()
-        .skip_while(|line| !line.starts_with("warning"))
-        .collect();
+    let words = on_our_files(&said);
     if words.is_empty() {
         return Ok(());
     }
-    bail!("{}", words.join("\n"));
+    bail!("{}", words.join("\n\n"));
+}
+
+/// The paragraphs of a log that point to the feature's files.
+fn on_our_files(log: &str) -> Vec<&str> {
+    log.split("\n\n")
+        .filter(|words| words.contains("--> ") && words.contains("/kernel/saio/"))
+        .collect()
 }
 
 /// Checks the kernel's Rust with the kernel's own settings.
@@ -143,4 +147,20 @@ fn rustfmt(ctx: &Context, tree: &Tree) -> Result<()> {
         .arg(tree.dir.join(".rustfmt.toml"))
         .args(files);
     exec::run(ctx, &mut rustfmt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_warnings_on_our_files_count() {
+        let log = "  CLIPPY L rust/ffi.o\nwarning: other\n\n  CLIPPY kernel/saio/saio.o\n\
+                   warning: unneeded return\n --> /t/kernel/saio/ring.rs:1:2\n  |\n\n\
+                   warning: 1 warning emitted\n";
+        let words = on_our_files(log);
+        assert_eq!(words.len(), 1);
+        assert!(words[0].contains("unneeded return"));
+        assert!(on_our_files("warning: x\n --> /t/rust/kernel/lib.rs:1:2\n").is_empty());
+    }
 }

@@ -10,9 +10,11 @@
 //!
 //! for each sample: the numbers of the marks before and after it, and what to
 //! divide by. Here it becomes a run of the same name whose samples are the time
-//! between the marks, and one for each virtual CPU, with the metric `busy_cpuN`:
-//! the part of it that the CPU did not spend on waiting for work.
+//! between the marks; one for each virtual CPU, with the metric `busy_cpuN`: the
+//! part of it that the CPU did not spend on waiting for work; and one with their
+//! sum, `busy`.
 
+use std::iter;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context as _, Result};
@@ -86,10 +88,15 @@ fn join_run(mut run: Value, report: &Report) -> Result<Vec<Value>> {
             samples.push(each(before.busy(), after.busy()));
         }
     }
+    let sum: Vec<f64> = (0..time.len())
+        .map(|sample| busy.iter().filter_map(|samples| samples.get(sample)).sum())
+        .collect();
+    let each_cpu = busy.iter().enumerate();
+    let derived = each_cpu.map(|(cpu, samples)| (format!("busy_cpu{cpu}"), samples));
     run["samples"] = json!(time);
     let mut runs = vec![run.clone()];
-    for (cpu, samples) in busy.into_iter().enumerate() {
-        run["metric"] = json!(format!("busy_cpu{cpu}"));
+    for (metric, samples) in iter::once(("busy".to_string(), &sum)).chain(derived) {
+        run["metric"] = json!(metric);
         run["samples"] = json!(samples);
         runs.push(run.clone());
     }
@@ -183,9 +190,10 @@ mod tests {
             .map(|run| (&run["metric"], &run["samples"]))
             .collect();
         assert_eq!(seen[0], (&json!("time"), &json!([100.25, 100.0])));
-        assert_eq!(seen[1], (&json!("busy_cpu0"), &json!([25.5, 100.0])));
-        assert_eq!(seen[2], (&json!("busy_cpu1"), &json!([97.5, 0.0])));
-        assert_eq!(runs[3], json!({"workload": "other", "samples": [5.0]}));
+        assert_eq!(seen[1], (&json!("busy"), &json!([123.0, 100.0])));
+        assert_eq!(seen[2], (&json!("busy_cpu0"), &json!([25.5, 100.0])));
+        assert_eq!(seen[3], (&json!("busy_cpu1"), &json!([97.5, 0.0])));
+        assert_eq!(runs[4], json!({"workload": "other", "samples": [5.0]}));
         assert!(runs.iter().all(|run| run.get("marks").is_none()));
         assert_eq!(results["instrument"]["kind"], json!("virtual-time"));
         assert_eq!(summary(&results)[0], "w v time: 100.2 u");

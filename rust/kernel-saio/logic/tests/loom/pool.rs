@@ -3,8 +3,7 @@
 //! Where threads of a pool meet each other, owners of rings and the network's softirq: it never comes
 //! to pass that there is work and everybody sleeps.
 //!
-//! What is done to the words follows `pool.rs`, `pool/worker.rs` and `ring/attach.rs`. Loom takes `SeqCst` on a
-//! load or a store for less than it is; where the code relies on more, [`total_order`] stands here.
+//! What is done to the words follows `pool.rs`, `pool/worker.rs` and `ring/attach.rs`.
 
 use loom::{
     sync::{
@@ -18,20 +17,16 @@ use saio_logic::{
     sched::{Rings, Threads},
 };
 
-/// Between two accesses that are `SeqCst`, and so in one order with all others, but not for loom.
-fn total_order() {
-    fence(Ordering::SeqCst);
-}
-
 /// A pool with one ring in slot 0.
 #[derive(Default)]
 struct Pool {
-    workers: u16,
+    workers: AtomicU32,
     threads: Threads,
     rings: Rings,
     /// The completion: so many sleepers go on.
     completions: AtomicU32,
     excess: AtomicU32,
+    pauses: AtomicU32,
 
     tail: AtomicU32,
     flags: AtomicU32,
@@ -45,10 +40,10 @@ struct Pool {
 impl Pool {
     /// `runnable` threads have work and `asleep` do not. The ring is looked at.
     fn new(workers: u16, runnable: usize, asleep: usize) -> Self {
-        let pool = Self {
-            workers,
-            ..Self::default()
-        };
+        let pool = Self::default();
+        pool.workers.store(workers.into(), Ordering::Relaxed);
+        // Loom takes values in one order for all only if they were stored so, not those at first.
+        pool.excess.store(0, Ordering::SeqCst);
         for _ in 0..runnable {
             pool.threads.born();
             assert!(pool.threads.wake_to_end());
@@ -74,8 +69,19 @@ impl Pool {
         self
     }
 
+    fn workers(&self) -> u16 {
+        self.workers.load(Ordering::Relaxed) as u16
+    }
+
+    /// Somebody may come in between: loom lets them at accesses that may meet another's, and not at a
+    /// fence.
+    fn pause(&self) {
+        self.pauses.store(0, Ordering::Relaxed);
+    }
+
     fn wake(&self) -> bool {
-        let wake = self.threads.wake(self.workers);
+        self.pause();
+        let wake = self.threads.wake(self.workers());
         if wake {
             self.complete();
         }
@@ -88,7 +94,6 @@ impl Pool {
 
     fn held_up(&self) {
         self.threads.held_up();
-        total_order();
         if self.rings.any() {
             self.wake();
         }
@@ -100,14 +105,12 @@ impl Pool {
             self.threads.found();
         }
         self.threads.gone();
-        total_order();
         if self.rings.any() {
             self.wake();
         }
     }
 
     fn wake_who_ends(&self) {
-        total_order();
         if self.excess.load(Ordering::SeqCst) != 0 && self.threads.wake_to_end() {
             self.complete();
         }
@@ -116,7 +119,6 @@ impl Pool {
     /// The operator wants one thread less.
     fn shrink(&self) {
         self.excess.store(1, Ordering::SeqCst);
-        total_order();
         if self.threads.wake_to_end() {
             self.complete();
         }
@@ -128,6 +130,7 @@ impl Pool {
         let seen = self.seen.load(Ordering::Relaxed);
         let quiet = prepare_sleep(&self.flags, &self.tail, seen)
             || self.owner_inside.load(Ordering::Relaxed);
+        self.pause();
         if quiet && !self.ready.load(Ordering::Relaxed) {
             self.flags.fetch_or(NEED_WAKEUP, Ordering::Relaxed);
             return true;
@@ -141,6 +144,9 @@ impl Pool {
     /// A thread that looks has looked for long enough: whether it sleeps.
     fn has_enough(&self) -> bool {
         if self.threads.sleep_beside(true) {
+            if self.has_work() {
+                self.wake();
+            }
             return true;
         }
         if !self.doze() {
@@ -173,9 +179,31 @@ impl Pool {
     fn publish(&self) {
         let mut producer = Producer::new(2);
         producer.publish(&self.tail);
+        self.pause();
         if Producer::need_wakeup(&self.flags) {
             self.wake_pool();
         }
+    }
+
+    /// The ring comes from another pool, where it was looked at.
+    fn comes(&self) {
+        self.rings.forget(0);
+        self.polled.store(false, Ordering::SeqCst);
+        self.flags.fetch_or(NEED_WAKEUP, Ordering::Relaxed);
+        self.pause();
+        fence(Ordering::SeqCst);
+        if self.has_news() {
+            self.wake_pool();
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let ready = || self.ready.load(Ordering::Relaxed) || self.has_news();
+        self.rings.find(0, |_| ready()).is_some()
+    }
+
+    fn has_news(&self) -> bool {
+        self.tail.load(Ordering::Acquire) != self.seen.load(Ordering::Relaxed)
     }
 
     /// The softirq has a flow for a thread.
@@ -275,9 +303,10 @@ fn the_last_one_leaves_nothing_to_an_owner_that_has_left() {
     };
     let leave = |pool: &Pool| {
         pool.owner_inside.store(false, Ordering::Relaxed);
+        pool.pause();
         // `Ring::settle` has it.
         fence(Ordering::SeqCst);
-        if pool.tail.load(Ordering::Acquire) != pool.seen.load(Ordering::Relaxed) {
+        if pool.has_news() {
             pool.wake_pool();
         }
         false
@@ -287,6 +316,22 @@ fn the_last_one_leaves_nothing_to_an_owner_that_has_left() {
         assert!(!sleeps || woken == 1, "asleep beside an entry");
         assert!(pool.is_polled(), "nobody looks at the entry");
     });
+}
+
+/// A ring goes from one pool to another while its owner relies on the first.
+#[test]
+fn a_ring_that_moves_brings_its_entries() {
+    meet(
+        || Pool::new(1, 0, 1),
+        [
+            |pool| nothing(|| pool.comes()),
+            |pool| nothing(|| pool.publish()),
+        ],
+        |pool, _| {
+            assert_eq!(pool.check_counts(0, 1), 1, "asleep beside an entry");
+            assert!(pool.is_polled(), "nobody looks at the entry");
+        },
+    );
 }
 
 /// Owner and softirq at the same time.
@@ -318,6 +363,19 @@ fn two_do_not_rely_on_each_other() {
             let woken = pool.check_counts(2 - asleep, asleep);
             let nobody = asleep == 2 && woken == 0;
             assert!(!nobody || pool.is_told() && !pool.is_polled());
+        },
+    );
+}
+
+/// One that looks goes to sleep beside one that works, while there comes work for it too.
+#[test]
+fn who_works_is_not_left_alone() {
+    meet(
+        || Pool::new(2, 2, 0).quiet().one_looks(),
+        [Pool::has_enough, |pool| nothing(|| pool.make_ready())],
+        |pool, [sleeps, _]| {
+            let woken = pool.check_counts(2 - usize::from(sleeps), usize::from(sleeps));
+            assert_eq!(woken, usize::from(sleeps), "it relied on who sleeps");
         },
     );
 }
@@ -367,7 +425,7 @@ fn who_goes_on_makes_room_for_its_replacement() {
     let held_up = |pool: &Pool| {
         pool.held_up();
         pool.threads.goes_on();
-        pool.threads.sleep_if_over(pool.workers, false)
+        pool.threads.sleep_if_over(pool.workers(), false)
     };
     meet(
         || Pool::new(1, 1, 1).quiet(),
@@ -385,7 +443,7 @@ fn one_too_many_replaces_who_is_held_up() {
     meet(
         || Pool::new(1, 2, 0),
         [
-            |pool| pool.threads.sleep_if_over(pool.workers, false),
+            |pool| pool.threads.sleep_if_over(pool.workers(), false),
             |pool| nothing(|| pool.held_up()),
         ],
         |pool, [sleeps, _]| {

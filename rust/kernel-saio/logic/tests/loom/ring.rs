@@ -117,6 +117,9 @@ fn no_wake_up_is_lost() {
                 !published || woken.load(Ordering::SeqCst),
                 "asleep beside a published entry"
             );
+        } else {
+            let flags = shared.flags.load(Ordering::Relaxed);
+            assert_eq!(flags, 0, "awake, and asks to be woken");
         }
     });
 }

@@ -111,7 +111,6 @@ impl Ring {
         self.link.set_home(w, Some(slot)).await;
         step().await;
         self.link.mode.set(self.link.wish);
-        // What was published while the old pool looked was not told of.
         step().await;
         if self.has_news() {
             self.wake_pool(w).await;
@@ -142,6 +141,9 @@ impl Ring {
     }
 
     pub async fn wake_pool(&self, w: &World) {
+        if self.filtered {
+            return;
+        }
         let _attachment = self.link.attachment.lock(w).await;
         let Some(slot) = self.link.slot.get() else {
             return;

@@ -127,6 +127,10 @@ async fn hand_over(w: &World, ring: &Ring) {
         ring.advance();
     }
     ring.gate.leave().await;
+    step().await;
+    if ring.link.mode.get() != Mode::Inline && ring.has_news() {
+        ring.wake_pool(w).await;
+    }
 }
 
 /// An owner that never runs anything itself and never has enough, whose entries are to be taken

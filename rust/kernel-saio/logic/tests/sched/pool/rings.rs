@@ -94,7 +94,7 @@ impl Ring {
     }
 
     pub fn has_work(&self) -> bool {
-        !self.link.ready.borrow().is_empty() || self.has_news() && !self.gate.owner.get()
+        !self.link.ready.borrow().is_empty() || self.has_news() && !self.gate.taken.get()
     }
 
     pub fn has_plenty(&self) -> bool {
@@ -111,23 +111,20 @@ impl Ring {
     }
 
     async fn dispatch_one(&self, w: &World, by: Runner) {
-        step().await;
-        if self.link.mode.get() == Mode::Inline || !self.gate.try_enter().await {
+        if !self.gate.try_enter().await {
             return;
+        }
+        step().await;
+        if self.link.mode.get() == Mode::Inline {
+            return self.gate.leave().await;
         }
         step().await;
         let tail = self.tail.load(Ordering::Acquire);
         step().await;
-        if self.filtered || self.published() == 0 {
-            self.link.seen.set(tail);
-            self.gate.leave().await;
-            return;
-        }
-        if !self.room.get() {
+        if self.filtered || self.published() == 0 || !self.room.get() {
             step().await;
             self.link.seen.set(tail);
-            self.gate.leave().await;
-            return;
+            return self.gate.leave().await;
         }
         // Memory is allocated.
         by.may_be_held_up(w, false).await;

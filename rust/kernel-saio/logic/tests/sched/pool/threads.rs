@@ -154,6 +154,11 @@ impl Pool {
         self.slots.borrow()[slot].is_some_and(|ring| w.rings[ring].has_work())
     }
 
+    pub async fn any_has_work(&self, w: &World) -> bool {
+        let _table = self.table.lock(w).await;
+        self.rings.find(0, |slot| self.has_work(w, slot)).is_some()
+    }
+
     pub async fn has_more(&self, w: &World, ring: usize) -> bool {
         step().await;
         if w.rings[ring].has_plenty() {
@@ -201,25 +206,29 @@ impl Pool {
         self.slots.borrow_mut()[slot] = None;
     }
 
-    pub async fn ends_one(&self, w: &World) -> bool {
-        let may = || self.stopped.get() || self.excess.get() != 0;
+    fn some_end(&self) -> bool {
+        self.stopped.get() || self.excess.get() != 0
+    }
+
+    pub async fn ends(&self, w: &World) -> bool {
         step().await;
-        if !may() {
+        if !self.some_end() {
             return false;
         }
         let _tasks = self.tasks.lock(w).await;
-        // Another one may have been faster.
-        if !may() {
+        let excess = self.excess.get();
+        if excess != 0 {
+            self.excess.set(excess - 1);
+        } else if !self.stopped.get() {
             return false;
         }
-        self.excess.set(self.excess.get().saturating_sub(1));
         self.alive.set(self.alive.get() - 1);
         true
     }
 
     pub async fn wake_who_ends(&self) {
         step().await;
-        if self.stopped.get() || self.excess.get() != 0 {
+        if self.some_end() {
             self.wake_to_end().await;
         }
     }

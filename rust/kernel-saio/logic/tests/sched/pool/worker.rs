@@ -27,7 +27,7 @@ async fn serve(w: &World, me: usize) -> bool {
     let mut looking = true;
     let mut looks = 0;
     loop {
-        if pool.ends_one(w).await {
+        if pool.ends(w).await {
             turn(pool, me, &mut looking, false).await;
             step().await;
             pool.threads.gone();
@@ -63,6 +63,9 @@ async fn serve(w: &World, me: usize) -> bool {
             looks += 1;
             if looks % LOOKS == 0 || w.chance(4) == 3 {
                 if sleep_beside(pool, me, true).await {
+                    if pool.any_has_work(w).await {
+                        pool.wake().await;
+                    }
                     return false;
                 }
                 if pool.doze(w).await {
