@@ -78,6 +78,14 @@ pub fn build_objects(ctx: &Context, config: Config, sources: &[PathBuf]) -> Resu
 ///
 /// As [`build`].
 pub fn clippy(ctx: &Context, driver: &Path, sources: &[PathBuf]) -> Result<String> {
+    // What is up to date is not looked at, and says nothing.
+    let dir = {
+        let _lock = ctx.lock_cache()?;
+        build_dir(ctx, &tree::prepare(ctx)?, Config::Clippy)
+    };
+    for source in sources {
+        let _ = fs::remove_file(dir.join(source.with_extension("o")));
+    }
     let driver = format!("CLIPPY_DRIVER={}", driver.display());
     let log = objects(ctx, Config::Clippy, sources, &["CLIPPY=1", &driver])?;
     if ctx.dry_run {
