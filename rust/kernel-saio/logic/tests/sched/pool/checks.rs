@@ -72,6 +72,13 @@ pub fn always(w: &World) {
         pool.to_end.set(0);
     }
     assert!(looking <= 1 + pool.to_end.get() as usize, "too many look");
+    // Nobody sleeps beside work while nobody is awake, or about to wake them.
+    let work = w.rings.iter().any(Ring::waits);
+    let nobody = pool.threads.runnable() == 0 && pool.errands.get() == 0;
+    assert!(
+        !(work && nobody && sleepers > unborn),
+        "they sleep beside work"
+    );
     // Who has looked how many may run is not one too many.
     let checked = pool.checked.borrow();
     let run = states.iter().zip(checked.iter());
@@ -79,19 +86,16 @@ pub fn always(w: &World) {
     assert!(run.count() <= usize::from(pool.workers.get()), "too many");
 }
 
-/// Nobody can go on: who sleeps has a right to.
+/// Nobody can go on: all is as [`always`] wants it, and nobody is about to do anything about it.
 pub fn at_rest(w: &World) {
-    let states = w.pool.states.borrow();
-    assert_eq!(w.pool.claims.get(), 0);
-    assert_eq!(w.pool.threads.runnable(), 0);
+    let pool = &w.pool;
+    let states = pool.states.borrow();
+    assert_eq!((pool.claims.get(), pool.threads.runnable()), (0, 0));
+    assert_eq!(pool.errands.get(), 0);
+    assert!(w.rings.iter().all(|ring| !ring.busy.get()));
     let sleep = states.contains(&State::Asleep);
-    let work = w.rings.iter().any(|ring| {
-        let told = ring.flags.load(Ordering::Relaxed) & NEED_WAKEUP != 0;
-        !ring.link.ready.borrow().is_empty() || !told && !ring.filtered && ring.published() != 0
-    });
-    assert!(!(work && sleep), "they sleep beside work");
-    assert!(w.pool.threads.spare(u16::MAX) == sleep);
-    assert!(w.pool.excess.get() == 0 || !sleep, "who is to end sleeps");
+    assert_eq!(pool.threads.spare(u16::MAX), sleep);
+    assert!(pool.excess.get() == 0 || !sleep, "who is to end sleeps");
 }
 
 /// As [`at_rest`], and nobody is held up: nothing is left to do, and owners know that nobody looks.

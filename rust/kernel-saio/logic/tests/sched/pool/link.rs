@@ -66,6 +66,7 @@ impl Link {
         let Some(slot) = self.home_slot.get() else {
             return false;
         };
+        let _errand = w.pool.errand();
         if !self.ready.borrow().contains(&flow) {
             self.ready.borrow_mut().push_back(flow);
         }
@@ -82,6 +83,7 @@ impl Link {
 
     async fn set_home(&self, w: &World, slot: Option<usize>) {
         let home = self.home.lock(w).await;
+        let _errand = w.pool.errand();
         self.home_slot.set(slot);
         if let Some(slot) = slot {
             if !self.ready.borrow().is_empty() {
@@ -99,6 +101,7 @@ impl Link {
 impl Ring {
     /// Attaches the ring to the pool, as if that were another one: in another slot.
     pub async fn attach(&self, w: &Rc<World>) {
+        let _errand = w.pool.errand();
         let slot = w.pool.admit(w, self.link.index).await;
         // If there are no threads to be had, all stays as it was.
         if !Pool::staff(w).await {

@@ -18,7 +18,9 @@ use std::{rc::Rc, sync::atomic::Ordering};
 pub async fn owner(w: Rc<World>, ring: usize) {
     let ring = &w.rings[ring];
     loop {
+        ring.busy.set(false);
         w.until(|| w.lively.get() || !ring.room.get()).await;
+        ring.busy.set(true);
         if w.lively.get() {
             busy(&w, ring).await;
         } else {
@@ -138,7 +140,9 @@ async fn hand_over(w: &World, ring: &Ring) {
 pub async fn eager(w: Rc<World>, ring: usize, due: u64) {
     let ring = &w.rings[ring];
     loop {
+        ring.busy.set(false);
         w.until(|| w.lively.get()).await;
+        ring.busy.set(true);
         step().await;
         let number = ring.tail.load(Ordering::Relaxed);
         let ahead = u64::from(ring.published().min(ENTRIES - 1)) + 1;
@@ -196,6 +200,7 @@ pub async fn operator(w: Rc<World>) {
         w.until(|| w.lively.get()).await;
         step().await;
         let pool = &w.pool;
+        let errand = pool.errand();
         let before = (pool.workers.get(), pool.max.get());
         let workers = 1 + w.chance(3) as u16;
         set(pool, workers, u32::from(workers) + w.chance(3)).await;
@@ -205,6 +210,7 @@ pub async fn operator(w: Rc<World>) {
             set(pool, before.0, before.1).await;
             assert!(Pool::staff(&w).await);
         }
+        drop(errand);
         for _ in 0..w.chance(64) {
             step().await;
         }
@@ -235,8 +241,11 @@ pub async fn mover(w: Rc<World>) {
 
 /// The pool itself is removed.
 pub async fn remover(w: Rc<World>) {
+    // What is left is not the pool's any more.
+    let errand = w.pool.errand();
     for ring in &w.rings {
         ring.leave_pool(&w).await;
     }
     w.pool.stop().await;
+    core::mem::forget(errand);
 }

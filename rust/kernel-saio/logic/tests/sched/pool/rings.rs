@@ -33,6 +33,8 @@ pub struct Ring {
     pub room: Cell<bool>,
     pub gate: Gate,
     pub flows: Vec<Flow>,
+    /// The owner is at something.
+    pub busy: Cell<bool>,
 }
 
 /// Who dispatches.
@@ -82,6 +84,7 @@ impl Ring {
             room: Cell::new(true),
             gate: Gate::default(),
             flows: (0..flows).map(|_| Flow::default()).collect(),
+            busy: Cell::new(false),
         }
     }
 
@@ -95,6 +98,13 @@ impl Ring {
 
     pub fn has_work(&self) -> bool {
         !self.link.ready.borrow().is_empty() || self.has_news() && !self.gate.taken.get()
+    }
+
+    /// Whether there is something that a thread has to do, as everybody relies on that.
+    pub fn waits(&self) -> bool {
+        let told = self.flags.load(Ordering::Relaxed) & NEED_WAKEUP != 0;
+        let entries = !told && self.room.get() && !self.filtered && self.published() != 0;
+        !self.link.ready.borrow().is_empty() || entries && !self.busy.get()
     }
 
     pub fn has_plenty(&self) -> bool {

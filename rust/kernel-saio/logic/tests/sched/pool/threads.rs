@@ -41,9 +41,19 @@ pub struct Pool {
     pub checked: RefCell<Vec<bool>>,
     /// Threads that were woken to end and may be one that looks too many.
     pub to_end: Cell<u32>,
+    /// Who is about to see to it that work is looked at.
+    pub errands: Cell<u32>,
     pub passed: Passed,
     /// Turns given to rings.
     pub decisions: Cell<u64>,
+}
+
+pub struct Errand<'a>(&'a Cell<u32>);
+
+impl Drop for Errand<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Pool {
@@ -66,6 +76,7 @@ impl Pool {
             states: RefCell::default(),
             checked: RefCell::default(),
             to_end: Cell::new(0),
+            errands: Cell::new(0),
             passed: Passed::new(rings + 1),
             decisions: Cell::new(0),
         }
@@ -73,6 +84,12 @@ impl Pool {
 
     pub fn set(&self, me: usize, state: State) {
         self.states.borrow_mut()[me] = state;
+    }
+
+    /// Until it is dropped, work may be there that nobody looks at.
+    pub fn errand(&self) -> Errand<'_> {
+        self.errands.set(self.errands.get() + 1);
+        Errand(&self.errands)
     }
 
     pub fn unchecked(&self, me: usize) {
@@ -119,6 +136,7 @@ impl Pool {
 
     pub async fn held_up(&self, me: usize) {
         step().await;
+        let _errand = self.errand();
         self.threads.held_up();
         self.set(me, State::HeldUp);
         step().await;

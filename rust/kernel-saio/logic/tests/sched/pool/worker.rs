@@ -30,6 +30,7 @@ async fn serve(w: &World, me: usize) -> bool {
         if pool.ends(w).await {
             turn(pool, me, &mut looking, false).await;
             step().await;
+            let _errand = pool.errand();
             pool.threads.gone();
             pool.set(me, State::Gone);
             step().await;
@@ -70,6 +71,7 @@ async fn serve(w: &World, me: usize) -> bool {
                 }
                 if pool.doze(w).await {
                     step().await;
+                    let _errand = pool.errand();
                     pool.threads.sleep(true);
                     pool.set(me, State::Asleep);
                     step().await;
