@@ -347,15 +347,16 @@ impl Ring {
             self.stats
                 .ran_inline(batch.inline - batch.chained, plan.why);
         }
+        if stopped.is_err() {
+            // What is left is for threads as well.
+            self.saw(batch.sq.consumer.head());
+        }
         drop(batch);
         self.cancel(budget);
         self.settle();
-        if plan.why != Why::Mode {
-            if stopped.is_err() {
-                self.call_pool();
-            } else if self.has_news() {
-                self.wake_pool();
-            }
+        // Asked now: the ring may have come to a pool meanwhile.
+        if self.mode() != Mode::Inline && self.has_news() {
+            self.wake_pool();
         }
         Submitted {
             taken,

@@ -215,14 +215,20 @@ impl Threads {
     }
 
     /// A thread goes to sleep, if it is not the last that is runnable: then rings have to be told.
+    ///
+    /// Who was looking looks once more after it, as behind [`Self::sleep`].
     pub fn sleep_beside(&self, looking: bool) -> bool {
-        self.change(|c| {
+        let slept = self.change(|c| {
             let others = c.runnable > 1;
             if others {
                 c.sleep(looking);
             }
             others
-        })
+        });
+        if slept {
+            fence(Ordering::SeqCst);
+        }
+        slept
     }
 
     /// A thread goes to sleep. Whoever calls this looks once more whether there is work after

@@ -15,7 +15,7 @@ use crate::{
 };
 use core::{
     ptr,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{fence, AtomicBool, AtomicU32, Ordering},
 };
 use kernel::{
     bindings, new_mutex, new_spinlock,
@@ -108,6 +108,9 @@ impl Ring {
             unsafe { bindings::saio_home_set(ring.link.home.as_ptr(), raw, slot as u32) };
         }
         ring.set_mode(mode);
+        // Either the owner, who looks at the mode when it leaves the gate, finds it, or its news are
+        // found here.
+        fence(Ordering::SeqCst);
         // What was published while another pool looked, or none.
         if ring.has_news() {
             ring.wake_pool();

@@ -8,3 +8,5 @@
 
 mod pool;
 mod ring;
+mod sleep;
+mod wake;

@@ -37,7 +37,7 @@ pub struct Pool {
     /// Threads that run and were not counted yet.
     pub unborn: Cell<u32>,
     pub states: RefCell<Vec<State>>,
-    /// For each thread, whether it has looked at how many may run since that was last passed.
+    /// Whether a thread has asked if it is one too many since it woke, went on, or `workers` shrank.
     pub checked: RefCell<Vec<bool>>,
     /// Threads that were woken to end and may be one that looks too many.
     pub to_end: Cell<u32>,
