@@ -13,7 +13,7 @@ use crate::{
     },
     mem::Sqe,
     op::{self, Op},
-    ring::{names, nospec, Ring, Sq, SqGuard},
+    ring::{names, nospec, reference, Ring, Sq, SqGuard},
     trace::{self, Where},
 };
 use core::sync::atomic::Ordering;
@@ -162,7 +162,7 @@ impl Batch<'_> {
                 // Of an entry that takes arguments from others it is not known which flow it means.
                 let (own, asked) = (flags::FLOW, flags::FLOW | flags::RESULT_TO_ARG);
                 if refusal == Refusal::Invalid && sqe.flags & asked == own && op::promises(sqe.nr) {
-                    if let Some(flow) = self.ring.flow((sqe.args[0] >> 32) as u32) {
+                    if let Some(flow) = self.ring.flow(reference(sqe)) {
                         flow.abort(errno::econnaborted());
                     }
                 }
@@ -354,10 +354,8 @@ impl Ring {
         drop(batch);
         self.cancel(budget);
         self.settle();
-        // Asked now: the ring may have come to a pool meanwhile.
-        if self.mode() != Mode::Inline && self.has_news() {
-            self.wake_pool();
-        }
+        // The mode is asked now: the ring may have come to a pool meanwhile.
+        self.pass_on();
         Submitted {
             taken,
             stopped,
@@ -368,7 +366,7 @@ impl Ring {
     /// The flow of an entry.
     #[inline]
     fn flow_of(&self, sqe: &Sqe) -> core::result::Result<ARef<Flow>, Refused> {
-        Ok(self.flow((sqe.args[0] >> 32) as u32).ok_or(EBADF)?)
+        Ok(self.flow(reference(sqe)).ok_or(EBADF)?)
     }
 
     /// As [`Self::check`]; a refusal of promised bytes is the end of the connection.
@@ -427,8 +425,7 @@ impl Ring {
             return None;
         }
         let next = self.mem.sqe(sq.consumer.slot().wrapping_add(1));
-        let fits =
-            names(&next, (sqe.args[0] >> 32) as u32) && op::promises(next.nr) && plain(&next);
+        let fits = names(&next, reference(sqe)) && op::promises(next.nr) && plain(&next);
         fits.then_some(next)
     }
 
@@ -479,9 +476,7 @@ impl Ring {
         }
         drop(sq);
         self.settle();
-        if self.mode() != Mode::Inline && self.has_news() {
-            self.wake_pool();
-        }
+        self.pass_on();
     }
 
     /// Takes the first entry, of `left` up to the last one for a flow. Unless the caller wants to
@@ -566,16 +561,16 @@ impl Ring {
         dispatched
     }
 
-    /// Takes one entry for a thread of the pool, and runs it: whether there was one.
-    pub(crate) fn dispatch_one(&self, by: Runner<'_>) -> bool {
+    /// Takes one entry for a thread of the pool, if there is one, and runs it.
+    pub(crate) fn dispatch_one(&self, by: Runner<'_>) {
         let Some(mut sq) = self.sq_for_thread() else {
-            return false;
+            return;
         };
         let tail = self.mem.sq_tail().load(Ordering::Acquire);
         let left = self.up_to_last_flow(&sq);
         if left == 0 {
             self.saw(tail);
-            return false;
+            return;
         }
         let dispatched = self.dispatch(&mut sq, Caller::Owner(&self.owner), left, true);
         if matches!(dispatched, Dispatched::Stuck) {
@@ -583,13 +578,11 @@ impl Ring {
             self.saw(tail);
         }
         drop(sq);
-        let went_on = !matches!(dispatched, Dispatched::Stuck);
         if let Dispatched::Begun(flow, op, follows) = dispatched {
             flow.touch(by);
             flow.carry(op, follows, by);
         }
         self.settle();
-        went_on
     }
 
     /// The last dispatch, when the owner ends: what is promised on flows is handed to them.
@@ -620,7 +613,7 @@ impl Ring {
         if linked || sqe.flags & !known != 0 || sqe.ctl != 0 {
             // It cannot run any more; without it what comes behind it must not be sent either.
             if op::promises(sqe.nr) {
-                self.give_up((sqe.args[0] >> 32) as u32);
+                self.give_up(reference(sqe));
             }
             return;
         }
@@ -635,7 +628,7 @@ impl Ring {
 /// Tells who listens that an entry is done.
 fn tell(ring: &Ring, sqe: &Sqe, result: i64, place: Where) {
     let flow = if sqe.flags & flags::FLOW != 0 {
-        (sqe.args[0] >> 32) as u32
+        reference(sqe)
     } else {
         0
     };

@@ -49,6 +49,13 @@ struct Table {
     closed: bool,
 }
 
+impl Table {
+    /// Whether `f` says so of the ring in `slot`; not if there is none.
+    fn is(&self, slot: usize, f: impl FnOnce(&Arc<Ring>) -> bool) -> bool {
+        self.rings.get(slot).and_then(Option::as_ref).is_some_and(f)
+    }
+}
+
 /// Tasks of the threads, by their numbers.
 struct Tasks {
     by_number: KVec<Option<Task>>,
@@ -124,19 +131,20 @@ impl Pool {
         }
     }
 
+    fn store(&self, settings: Settings) {
+        self.workers.store(settings.workers, Ordering::Relaxed);
+        self.max.store(settings.max, Ordering::Relaxed);
+        self.gid.store(settings.gid, Ordering::Relaxed);
+        self.idle_ns.store(settings.idle_ns, Ordering::Relaxed);
+    }
+
     /// Changes what holds, for threads that run too.
     pub(crate) fn set(pool: &Arc<Self>, settings: Settings) -> Result {
         let before = pool.settings();
-        pool.workers.store(settings.workers, Ordering::Relaxed);
-        pool.max.store(settings.max, Ordering::Relaxed);
-        pool.gid.store(settings.gid, Ordering::Relaxed);
-        pool.idle_ns.store(settings.idle_ns, Ordering::Relaxed);
+        pool.store(settings);
         if pool.attached() != 0 {
             if let Err(err) = Self::staff(pool) {
-                pool.workers.store(before.workers, Ordering::Relaxed);
-                pool.max.store(before.max, Ordering::Relaxed);
-                pool.gid.store(before.gid, Ordering::Relaxed);
-                pool.idle_ns.store(before.idle_ns, Ordering::Relaxed);
+                pool.store(before);
                 Self::staff(pool)?;
                 return Err(err);
             }
@@ -355,22 +363,15 @@ impl Pool {
     /// The ring whose turn it is, if any has work.
     fn next(&self) -> Option<Arc<Ring>> {
         let table = self.table.lock();
-        let has_work = |slot: usize| {
-            let ring = table.rings.get(slot).and_then(Option::as_ref);
-            ring.is_some_and(|ring| ring.has_work())
-        };
-        let slot = self.rings.next(has_work)?;
+        let slot = (self.rings).next(|slot| table.is(slot, |ring| ring.has_work()))?;
         table.rings.get(slot)?.clone()
     }
 
     /// Whether any ring has work.
     fn has_work(&self) -> bool {
         let table = self.table.lock();
-        let has_work = |slot: usize| {
-            let ring = table.rings.get(slot).and_then(Option::as_ref);
-            ring.is_some_and(|ring| ring.has_work())
-        };
-        self.rings.find(0, has_work).is_some()
+        let work = |slot| table.is(slot, |ring| ring.has_work());
+        self.rings.find(0, work).is_some()
     }
 
     /// Whether there is work for one thread more than is about to serve `ring`.
@@ -379,20 +380,14 @@ impl Pool {
             return true;
         }
         let table = self.table.lock();
-        let other = |slot: usize| {
-            let other = table.rings.get(slot).and_then(Option::as_ref);
-            other.is_some_and(|other| !Arc::ptr_eq(other, ring) && other.has_work())
-        };
-        self.rings.find(0, other).is_some()
+        let more = |slot| table.is(slot, |other| !Arc::ptr_eq(other, ring) && other.has_work());
+        self.rings.find(0, more).is_some()
     }
 
     /// Stops looking at rings that have nothing to do: whether that are all.
     fn doze(&self) -> bool {
         let table = self.table.lock();
-        let stays = |slot: usize| {
-            let ring = table.rings.get(slot).and_then(Option::as_ref);
-            ring.is_some_and(|ring| !ring.doze(self, slot))
-        };
+        let stays = |slot| table.is(slot, |ring| !ring.doze(self, slot));
         self.rings.find(0, stays).is_none()
     }
 

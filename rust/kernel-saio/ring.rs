@@ -415,9 +415,15 @@ impl Ring {
     }
 }
 
+/// The flow that an entry with `SAIO_SQE_FLOW` names.
+#[inline]
+pub(crate) fn reference(sqe: &Sqe) -> u32 {
+    (sqe.args[0] >> 32) as u32
+}
+
 /// Whether the entry acts on the flow.
-pub(crate) fn names(sqe: &Sqe, reference: u32) -> bool {
-    sqe.flags & crate::logic::chain::flags::FLOW != 0 && (sqe.args[0] >> 32) as u32 == reference
+pub(crate) fn names(sqe: &Sqe, flow: u32) -> bool {
+    sqe.flags & crate::logic::chain::flags::FLOW != 0 && reference(sqe) == flow
 }
 
 /// `index` if it is below `len`, also under speculation.

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::bindings;
 
 /// Buckets of a histogram.
-pub(crate) const BUCKETS: usize = bindings::SAIO_HIST_BUCKETS as usize;
+const BUCKETS: usize = bindings::SAIO_HIST_BUCKETS as usize;
 
 /// Something counted.
 #[derive(Default)]
@@ -65,7 +65,7 @@ pub(crate) struct RingStats {
     pub(crate) bytes: Counter,
     pub(crate) parks: Counter,
     pub(crate) steals: Counter,
-    /// Times that the owner woke the pool; only it counts.
+    /// Times that a thread had to be woken for the ring's queue.
     pub(crate) wakeups: Counter,
     /// How long operations waited before they first ran.
     pub(crate) waits: Histogram,

@@ -6,6 +6,7 @@ use super::*;
 
 /// How many operations a thread of a pool runs before it looks after other flows.
 const TURN: u32 = 16;
+
 impl Flow {
     /// Runs `op`, which the flow has begun, and what was queued behind it meanwhile.
     /// Returns what can be said of its result.
@@ -25,11 +26,7 @@ impl Flow {
             }
             return result;
         }
-        let (answer, on) = self.ran(op, 0, outcome, by);
-        if on {
-            self.drain(by);
-        }
-        answer
+        self.ran(op, 0, outcome, by).0
     }
 
     /// Runs `op` with the credentials that it carries, if it does. The caller has made the phase

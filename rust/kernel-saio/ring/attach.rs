@@ -82,7 +82,7 @@ impl Ring {
     /// Goes on in the pool `to`, because the pool `from` is removed; nothing if it is in another.
     pub(crate) fn move_on(ring: ArcBorrow<'_, Self>, from: &Arc<Pool>, to: Arc<Pool>) -> Result {
         let moving = ring.link.moving.lock();
-        if moving.ended || !ring.pool().is_some_and(|pool| Arc::ptr_eq(&pool, from)) {
+        if !ring.pool().is_some_and(|pool| Arc::ptr_eq(&pool, from)) {
             return Ok(());
         }
         Self::attach_moving(ring, &moving, to, ring.mode())
@@ -112,9 +112,7 @@ impl Ring {
         // found here.
         fence(Ordering::SeqCst);
         // What was published while another pool looked, or none.
-        if ring.has_news() {
-            ring.wake_pool();
-        }
+        ring.pass_on();
         Ok(())
     }
 
@@ -188,6 +186,13 @@ impl Ring {
         }
     }
 
+    /// Leaves to the pool, if there is one, what nobody has looked at.
+    pub(crate) fn pass_on(&self) {
+        if self.mode() != Mode::Inline && self.has_news() {
+            self.wake_pool();
+        }
+    }
+
     /// Decides where what the owner brings is run: `entries` flow entries, as `count` finds out
     /// if that matters.
     pub(crate) fn plan(&self, count: impl FnOnce() -> u32) -> Plan {
@@ -222,7 +227,7 @@ impl Ring {
     }
 
     /// Whether entries were published at which no thread has looked.
-    pub(crate) fn has_news(&self) -> bool {
+    fn has_news(&self) -> bool {
         self.mem.sq_tail().load(Ordering::Acquire) != self.link.seen.load(Ordering::Relaxed)
     }
 
@@ -251,9 +256,8 @@ impl Ring {
         false
     }
 
-    /// The turn of a thread of the pool: one flow that waits for it, and one entry. Returns whether
-    /// there was something to do.
-    pub(crate) fn serve(&self, pool: &Pool, number: u32) -> bool {
+    /// The turn of a thread of the pool: one flow that waits for it, and one entry.
+    pub(crate) fn serve(&self, pool: &Pool, number: u32) {
         let by = Runner::Thread(pool, number);
         // SAFETY: The home is set up.
         let ready = unsafe { bindings::saio_home_pop(self.link.home.as_ptr()) };
@@ -262,6 +266,6 @@ impl Ring {
             let flow = unsafe { Flow::take(ready) };
             flow.work(by);
         }
-        self.dispatch_one(by) || !ready.is_null()
+        self.dispatch_one(by);
     }
 }

@@ -10,12 +10,6 @@ use core::{
 };
 use kernel::{new_condvar, new_spinlock, prelude::*, sync::CondVar, sync::SpinLock};
 
-struct Inside {
-    taken: bool,
-    /// The owner waits. Threads of pools never do.
-    wanted: bool,
-}
-
 /// The lock of the submission queue.
 ///
 /// The owner may keep it while an entry waits for something, so a thread that finds it taken goes
@@ -23,16 +17,16 @@ struct Inside {
 ///
 /// # Invariants
 ///
-/// There is one [`SqGuard`] while `Inside::taken`, and none otherwise. `owner` says whether the
-/// owner has it.
+/// There is one [`SqGuard`] while `taken`, and none otherwise; `owner` says whether the owner has
+/// it. Both are changed under `wanted`.
 #[pin_data]
 pub(crate) struct Gate {
     sq: UnsafeCell<Sq>,
     owner: AtomicBool,
-    /// As in `inside`, for a look without the lock.
     taken: AtomicBool,
+    /// The owner waits. Threads of pools never do.
     #[pin]
-    inside: SpinLock<Inside>,
+    wanted: SpinLock<bool>,
     #[pin]
     left: CondVar,
 }
@@ -46,7 +40,7 @@ impl Gate {
             sq: UnsafeCell::new(sq),
             owner: AtomicBool::new(false),
             taken: AtomicBool::new(false),
-            inside <- new_spinlock!(Inside { taken: false, wanted: false }, "saio::Gate::inside"),
+            wanted <- new_spinlock!(false, "saio::Gate::wanted"),
             left <- new_condvar!("saio::Gate::left"),
         })
     }
@@ -57,15 +51,14 @@ impl Gate {
         if self.owner_inside() {
             return None;
         }
-        let mut inside = self.inside.lock();
-        while inside.taken {
-            inside.wanted = true;
-            self.left.wait(&mut inside);
+        let mut wanted = self.wanted.lock();
+        while self.taken() {
+            *wanted = true;
+            self.left.wait(&mut wanted);
         }
         // Only now: no thread gets in before the owner who waits.
-        inside.wanted = false;
+        *wanted = false;
         // INVARIANT: The guard is made below.
-        inside.taken = true;
         self.taken.store(true, Ordering::Relaxed);
         self.owner.store(true, Ordering::Relaxed);
         Some(SqGuard(self))
@@ -73,17 +66,16 @@ impl Gate {
 
     /// For a thread: `None` if somebody is inside, or the owner waits.
     pub(super) fn try_enter(&self) -> Option<SqGuard<'_>> {
-        let mut inside = self.inside.lock();
-        if inside.taken || inside.wanted {
+        let wanted = self.wanted.lock();
+        if self.taken() || *wanted {
             return None;
         }
         // INVARIANT: The guard is made below.
-        inside.taken = true;
         self.taken.store(true, Ordering::Relaxed);
         Some(SqGuard(self))
     }
 
-    /// Whether anybody is inside; a hint.
+    /// Whether anybody is inside; without the lock a hint.
     #[inline]
     pub(super) fn taken(&self) -> bool {
         self.taken.load(Ordering::Relaxed)
@@ -120,12 +112,11 @@ impl DerefMut for SqGuard<'_> {
 impl Drop for SqGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        let mut inside = self.0.inside.lock();
+        let wanted = self.0.wanted.lock();
         self.0.owner.store(false, Ordering::Relaxed);
         // INVARIANT: The guard is gone.
-        inside.taken = false;
         self.0.taken.store(false, Ordering::Relaxed);
-        if inside.wanted {
+        if *wanted {
             self.0.left.notify_one();
         }
     }

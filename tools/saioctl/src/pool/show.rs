@@ -15,6 +15,7 @@ use super::kernel::{Kernel, Pools};
 use super::report::PoolView;
 use super::{print_json, spec, SCHEMA};
 use crate::output::{duration, print, table};
+use crate::stat::counts;
 
 /// Characters of the longest bar.
 const BAR: usize = 40;
@@ -36,22 +37,9 @@ struct Shown {
     pool: PoolView,
     threads: u32,
     runnable: u32,
-    total: Total,
+    /// Since the pool was made.
+    total: counts::Pool<u64>,
     wait: Wait,
-}
-
-/// Counters since the pool was made.
-#[derive(Serialize)]
-struct Total {
-    entries: u64,
-    sent_bytes: u64,
-    parks: u64,
-    steals: u64,
-    wakeups: u64,
-    sleeps: u64,
-    replaced: u64,
-    run_ns: u128,
-    spin_ns: u128,
 }
 
 #[derive(Serialize)]
@@ -84,17 +72,7 @@ fn json(pool: &Pool, stat: &Stat) -> Shown {
         pool: PoolView::from(pool),
         threads: stat.threads,
         runnable: stat.runnable,
-        total: Total {
-            entries: stat.entries,
-            sent_bytes: stat.bytes,
-            parks: stat.parks,
-            steals: stat.steals,
-            wakeups: stat.wakeups,
-            sleeps: stat.sleeps,
-            replaced: stat.replaced,
-            run_ns: stat.run.as_nanos(),
-            spin_ns: stat.spin.as_nanos(),
-        },
+        total: counts::Pool::from(stat),
         wait: Wait {
             log2_ns: stat.waits,
         },

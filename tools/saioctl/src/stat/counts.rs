@@ -2,6 +2,9 @@
 
 //! What is counted: totals as integers, rates as fractions.
 
+use std::time::Duration;
+
+use saio::pool::Stat;
 use serde::Serialize;
 
 /// Buckets of a histogram.
@@ -89,6 +92,24 @@ counts! {
         run_ns,
         /// Nanoseconds that threads looked for work.
         spin_ns,
+    }
+}
+
+impl From<&Stat> for Pool<u64> {
+    fn from(stat: &Stat) -> Self {
+        // Nanoseconds of 64 bits are 584 years.
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            entries: stat.entries,
+            sent_bytes: stat.bytes,
+            parks: stat.parks,
+            steals: stat.steals,
+            wakeups: stat.wakeups,
+            sleeps: stat.sleeps,
+            replaced: stat.replaced,
+            run_ns: ns(stat.run),
+            spin_ns: ns(stat.spin),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! `saioctl stat`: what rings and pools do.
 
-mod counts;
+pub mod counts;
 mod fdinfo;
 mod human;
 mod json;

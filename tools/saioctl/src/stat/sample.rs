@@ -165,23 +165,11 @@ fn pools() -> io::Result<Vec<PoolNow>> {
 }
 
 fn now(pool: pool::Pool, stat: &Stat) -> PoolNow {
-    // Nanoseconds of 64 bits are 584 years.
-    let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     PoolNow {
         pool,
         threads: stat.threads,
         runnable: stat.runnable,
-        counts: Pool {
-            entries: stat.entries,
-            sent_bytes: stat.bytes,
-            parks: stat.parks,
-            steals: stat.steals,
-            wakeups: stat.wakeups,
-            sleeps: stat.sleeps,
-            replaced: stat.replaced,
-            run_ns: ns(stat.run),
-            spin_ns: ns(stat.spin),
-        },
+        counts: Pool::from(stat),
         wait: stat.waits,
     }
 }
