@@ -2,6 +2,8 @@
 
 //! Dispatch: taking entries off a ring, in order, and running them.
 
+mod dispatch;
+
 use crate::{
     errno,
     flow::{Flow, Runner},
@@ -12,11 +14,11 @@ use crate::{
         sched::{Mode, Plan, Why},
     },
     mem::Sqe,
-    op::{self, Op},
+    op::{self, Op, Part},
     ring::{names, nospec, reference, Ring, Sq, SqGuard},
     trace::{self, Where},
 };
-use core::sync::atomic::Ordering;
+use core::{mem, sync::atomic::Ordering};
 use kernel::{bindings, prelude::*, types::ARef};
 
 const LINKS: u16 = flags::LINK | flags::HARDLINK;
@@ -69,16 +71,6 @@ pub(crate) struct Submitted {
     pub(crate) stopped: Result,
     /// The thread has to exit.
     pub(crate) die: bool,
-}
-
-/// What became of the first entry.
-enum Dispatched {
-    /// So many entries were taken, and wait for their turn.
-    Taken(u32),
-    /// An operation was begun, and has to be carried on.
-    Begun(ARef<Flow>, Op, bool),
-    /// There is no room or no memory: it is as it was.
-    Stuck,
 }
 
 impl Batch<'_> {
@@ -223,37 +215,30 @@ impl Batch<'_> {
             Ok(flow) => flow,
             Err(refused) => return Ok(self.refuse(sqe, left, refused)),
         };
-        let result = match (self.ring).prepare(Caller::Current, place, &flow, sqe, args) {
+        let (ring, mut op) = (self.ring, None);
+        let op = match ring.prepare(Caller::Current, place, &flow, sqe, args, &mut op) {
+            Ok(op) => op,
             Err(refused) => return Ok(self.refuse(sqe, left, refused)),
-            Ok(mut op) => {
-                op.reserved(skips(sqe));
-                let (mut follows, mut refused) = (false, None);
-                let next = if left < 2 || self.budget < 2 {
-                    None
-                } else {
-                    self.ring.next_data(&self.sq, sqe)
-                };
-                if let Some(next) = next {
-                    match self
-                        .ring
-                        .joins(Caller::Current, place, &flow, &mut op, &next)
-                    {
-                        Ok(true) => taken = 2,
-                        Ok(false) => follows = true,
-                        Err(why) => refused = Some((next, why)),
-                    }
-                }
-                let result = self.place(sqe, &flow, op, follows)?;
-                self.budget -= taken;
-                if let Some((next, why)) = refused {
-                    taken = 2;
-                    self.die |= why.die;
-                    flow.abort(errno::econnaborted());
-                    self.post(&next, why.result);
-                }
-                result
-            }
         };
+        op.reserved(skips(sqe));
+        let (mut follows, mut refused) = (false, None);
+        if left >= 2 && self.budget >= 2 {
+            if let Some(next) = ring.next_data(&self.sq, sqe) {
+                match ring.join(Caller::Current, place, &flow, op, &next) {
+                    Ok(true) => taken = 2,
+                    Ok(false) => follows = true,
+                    Err(why) => refused = Some((next, why)),
+                }
+            }
+        }
+        let result = self.place(sqe, &flow, op, follows)?;
+        self.budget -= taken;
+        if let Some((next, why)) = refused {
+            taken = 2;
+            self.die |= why.die;
+            flow.abort(errno::econnaborted());
+            self.post(&next, why.result);
+        }
         self.sq.chain.done(sqe.flags, result);
         if left != 0 {
             for _ in 0..taken {
@@ -274,18 +259,18 @@ impl Batch<'_> {
 
     /// Runs an operation, or leaves it to the pool, as the plan says.
     #[inline]
-    fn place(&mut self, sqe: &Sqe, flow: &Flow, mut op: Op, follows: bool) -> Result<i64> {
+    fn place(&mut self, sqe: &Sqe, flow: &Flow, op: &mut Op, follows: bool) -> Result<i64> {
         let chained = sqe.flags & LINKS != 0 || self.sq.chain.open();
         let (total, entries) = (op.total as i64, op.entries());
         if self.plan.hand_over != 0 && !chained {
             op.more_follows(follows);
-            flow.enqueue(op)?;
+            flow.enqueue(mem::take(op))?;
             self.plan.hand_over -= 1;
             return Ok(total);
         }
-        if !flow.begin(&op) {
+        if !flow.begin(op) {
             op.more_follows(follows);
-            flow.enqueue(op)?;
+            flow.enqueue(mem::take(op))?;
             return Ok(total);
         }
         self.inline += entries;
@@ -301,7 +286,7 @@ impl Batch<'_> {
             return;
         }
         self.budget -= 1;
-        self.ring.post([Some((sqe.user_data, result, false)), None]);
+        self.ring.post(&[Some((sqe.user_data, result, false))]);
     }
 }
 
@@ -369,33 +354,40 @@ impl Ring {
         Ok(self.flow(reference(sqe)).ok_or(EBADF)?)
     }
 
-    /// As [`Self::check`]; a refusal of promised bytes is the end of the connection.
-    #[inline(always)]
-    fn prepare(
+    /// Checks an entry of `flow` and puts its operation into `slot`, with what it names pinned. A
+    /// refusal of promised bytes is the end of the connection.
+    fn prepare<'a>(
         &self,
         caller: Caller<'_>,
         place: Where,
         flow: &Flow,
         sqe: &Sqe,
         args: &[u64; 6],
-    ) -> core::result::Result<Op, Refused> {
-        let checked = self.check(caller, place, flow, sqe, args);
-        if checked.is_err() && op::promises(sqe.nr) {
+        slot: &'a mut Option<Op>,
+    ) -> core::result::Result<&'a mut Op, Refused> {
+        let refused = match self.admit(caller, place, flow, sqe, args) {
+            Ok(()) => match Op::new(caller, sqe.nr, args, sqe.user_data, &self.mem) {
+                Ok(op) => return Ok(slot.insert(op)),
+                Err(err) => err.into(),
+            },
+            Err(refused) => refused,
+        };
+        if op::promises(sqe.nr) {
             flow.abort(errno::econnaborted());
         }
-        checked
+        Err(refused)
     }
 
-    /// Asks the filter about an entry of `flow`, checks the entry and pins what it names.
+    /// Whether `flow` takes entries, and the filter lets this one pass.
     #[inline]
-    fn check(
+    fn admit(
         &self,
         caller: Caller<'_>,
         place: Where,
         flow: &Flow,
         sqe: &Sqe,
         args: &[u64; 6],
-    ) -> core::result::Result<Op, Refused> {
+    ) -> core::result::Result<(), Refused> {
         trace::dispatch(self, sqe, place);
         if flow.failed() {
             return Err(errno::ecanceled().into());
@@ -408,9 +400,7 @@ impl Ring {
             _ => Verdict::Run,
         };
         match verdict {
-            Verdict::Run => {
-                Op::new(caller, sqe.nr, args, sqe.user_data, &self.mem).map_err(Refused::from)
-            }
+            Verdict::Run => Ok(()),
             Verdict::Refused(result) => Err(Refused { result, die: false }),
             Verdict::Die(result) => Err(Refused { result, die: true }),
         }
@@ -432,7 +422,7 @@ impl Ring {
     /// Makes the file that `next` sends part of `op`, so that one message carries both, if that is
     /// what it does. A completion must be set aside for it.
     #[inline]
-    fn joins(
+    fn join(
         &self,
         caller: Caller<'_>,
         place: Where,
@@ -443,185 +433,15 @@ impl Ring {
         if !op.takes(next.nr, &next.args) {
             return Ok(false);
         }
-        let mut file = self.check(caller, place, flow, next, &next.args)?;
-        file.reserved(skips(next));
-        Ok(op.append(file))
+        self.admit(caller, place, flow, next, &next.args)?;
+        op.append(Part::new(caller, &next.args)?, next.user_data, skips(next));
+        Ok(true)
     }
 
     /// Whether the `i`-th of the published entries is one of a flow.
     fn is_flow(&self, sq: &Sq, i: u32) -> bool {
         let sqe = self.mem.sqe_flags(sq.consumer.slot().wrapping_add(i));
         sqe & flags::FLOW != 0
-    }
-
-    /// How many published entries there are up to the last one of a flow; what stands behind
-    /// that has nothing to come before.
-    fn up_to_last_flow(&self, sq: &Sq) -> u32 {
-        let published = sq.consumer.published(self.mem.sq_tail());
-        let last = (0..published).rev().find(|i| self.is_flow(sq, *i));
-        last.map_or(0, |i| i + 1)
-    }
-
-    /// Takes what is published without running it, because the current task, the owner, is about
-    /// to do something by another way that has to come after it. Operations on flows go to their
-    /// flows; the rest waits for the next [`Self::submit`].
-    pub(crate) fn hand_over(&self) {
-        let Some(mut sq) = self.sq() else { return };
-        let mut left = self.up_to_last_flow(&sq);
-        while left != 0 {
-            match self.dispatch(&mut sq, Caller::Current, left, false) {
-                Dispatched::Taken(n) => left -= n,
-                _ => break,
-            }
-        }
-        drop(sq);
-        self.settle();
-        self.pass_on();
-    }
-
-    /// Takes the first entry, of `left` up to the last one for a flow. Unless the caller wants to
-    /// `run` it, its operation is queued.
-    fn dispatch(&self, sq: &mut Sq, caller: Caller<'_>, left: u32, run: bool) -> Dispatched {
-        let sqe = self.mem.sqe(sq.consumer.slot());
-        if caller.filtered() {
-            // Only the owner can ask its filter. After the copy: a filter binds what was published
-            // behind it.
-            return Dispatched::Stuck;
-        }
-        let flow = sqe.flags & flags::FLOW != 0;
-        let linked = match sq.deferred.as_slice()[sq.deferred_done..].last() {
-            Some(before) => before.flags & LINKS != 0,
-            None => sq.chain.open(),
-        };
-        if linked || !flow || !plain(&sqe) || self.deferred_flows.load(Ordering::Relaxed) != 0 {
-            if sq.deferred.len() >= self.mem.layout.sq_entries as usize
-                || sq.deferred.push(sqe, GFP_KERNEL_ACCOUNT).is_err()
-            {
-                return Dispatched::Stuck;
-            }
-            self.deferred_flows
-                .fetch_add(flow.into(), Ordering::Relaxed);
-            self.advance(sq);
-            return Dispatched::Taken(1);
-        }
-
-        let place = if self.mode() == Mode::Inline {
-            Where::Queue
-        } else {
-            Where::Pool
-        };
-        let reserved = self.reserve(left.min(2));
-        if reserved == 0 {
-            return Dispatched::Stuck;
-        }
-        let prepared = self.flow_of(&sqe).and_then(|flow| {
-            let op = self.prepare(caller, place, &flow, &sqe, &sqe.args)?;
-            Ok((flow, op))
-        });
-        let (flow, mut op) = match prepared {
-            Ok(prepared) => prepared,
-            Err(refused) => {
-                self.cancel(reserved - 1);
-                tell(self, &sqe, refused.result, place);
-                self.post([Some((sqe.user_data, refused.result, skips(&sqe))), None]);
-                if refused.die {
-                    glue::die();
-                }
-                self.advance(sq);
-                return Dispatched::Taken(1);
-            }
-        };
-        op.reserved(skips(&sqe));
-        op.cred = Some(caller.cred());
-        let (mut taken, mut follows) = (1, false);
-        if reserved == 2 {
-            let next = self.next_data(sq, &sqe);
-            if let Some(next) = next.filter(|_| !caller.filtered()) {
-                // If it is refused, that is found when its turn comes.
-                match self.joins(caller, place, &flow, &mut op, &next) {
-                    Ok(true) => taken = 2,
-                    _ => follows = true,
-                }
-            }
-        }
-        let dispatched = if run && flow.begin(&op) {
-            Dispatched::Begun(flow, op, follows)
-        } else {
-            op.more_follows(follows);
-            if flow.enqueue(op).is_err() {
-                self.cancel(reserved);
-                return Dispatched::Stuck;
-            }
-            Dispatched::Taken(taken)
-        };
-        self.cancel(reserved - taken);
-        for _ in 0..taken {
-            self.advance(sq);
-        }
-        dispatched
-    }
-
-    /// Takes one entry for a thread of the pool, if there is one, and runs it.
-    pub(crate) fn dispatch_one(&self, by: Runner<'_>) {
-        let Some(mut sq) = self.sq_for_thread() else {
-            return;
-        };
-        let tail = self.mem.sq_tail().load(Ordering::Acquire);
-        let left = self.up_to_last_flow(&sq);
-        if left == 0 {
-            self.saw(tail);
-            return;
-        }
-        let dispatched = self.dispatch(&mut sq, Caller::Owner(&self.owner), left, true);
-        if matches!(dispatched, Dispatched::Stuck) {
-            // Until there is more, or the owner comes by.
-            self.saw(tail);
-        }
-        drop(sq);
-        if let Dispatched::Begun(flow, op, follows) = dispatched {
-            flow.touch(by);
-            flow.carry(op, follows, by);
-        }
-        self.settle();
-    }
-
-    /// The last dispatch, when the owner ends: what is promised on flows is handed to them.
-    pub(crate) fn dispatch_at_end(&self) {
-        let Some(mut sq) = self.sq() else { return };
-        let mut linked = sq.chain.open();
-        for sqe in &sq.deferred.as_slice()[sq.deferred_done..] {
-            self.hand_over_at_end(sqe, linked);
-            linked = sqe.flags & LINKS != 0;
-        }
-        self.deferred_flows.store(0, Ordering::Relaxed);
-        // Looked at once: a sharer of the memory may go on publishing for ever.
-        let published = sq.consumer.published(self.mem.sq_tail());
-        for _ in 0..published {
-            let sqe = self.mem.sqe(sq.consumer.slot());
-            self.hand_over_at_end(&sqe, linked);
-            linked = sqe.flags & LINKS != 0;
-            self.advance(&mut sq);
-        }
-    }
-
-    /// `linked`: whether it would run depends on the entry before it.
-    fn hand_over_at_end(&self, sqe: &Sqe, linked: bool) {
-        if sqe.flags & flags::FLOW == 0 {
-            return;
-        }
-        let known = flags::FLOW | flags::SKIP_SUCCESS | LINKS;
-        if linked || sqe.flags & !known != 0 || sqe.ctl != 0 {
-            // It cannot run any more; without it what comes behind it must not be sent either.
-            if op::promises(sqe.nr) {
-                self.give_up(reference(sqe));
-            }
-            return;
-        }
-        let Ok(flow) = self.flow_of(sqe) else { return };
-        if let Ok(op) = self.prepare(Caller::Current, Where::Queue, &flow, sqe, &sqe.args) {
-            flow.enqueue(op)
-                .unwrap_or_else(|_| flow.abort(errno::enobufs()));
-        }
     }
 }
 

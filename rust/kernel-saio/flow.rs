@@ -86,6 +86,8 @@ struct State {
     head: Option<Op>,
     /// Those behind it, by sequence number.
     queue: RBTree<u64, Op>,
+    /// Of the first in `queue`, and of the next to come.
+    first: u64,
     next: u64,
     /// Bytes of the arena in `head` and `queue`; those of files take up nothing.
     bytes: u64,
@@ -109,7 +111,7 @@ struct State {
 
 impl State {
     fn empty(&self) -> bool {
-        self.head.is_none() && self.queue.iter().next().is_none()
+        self.head.is_none() && self.first == self.next
     }
 
     fn pop(&mut self) -> Option<Op> {
@@ -117,6 +119,7 @@ impl State {
             return Some(op);
         }
         let (_, node) = self.queue.cursor_front()?.remove_current();
+        self.first += 1;
         let op = node.to_key_value().1;
         self.waiting -= op.left();
         Some(op)
@@ -199,6 +202,7 @@ impl Flow {
                     phase: Phase::Idle,
                     head: None,
                     queue: RBTree::new(),
+                    first: 0,
                     next: 0,
                     bytes: 0,
                     waiting: 0,

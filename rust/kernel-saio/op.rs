@@ -79,6 +79,19 @@ pub(crate) struct Part {
     pub(crate) len: u64,
 }
 
+impl Part {
+    /// What a sendfile with these arguments sends.
+    #[inline]
+    pub(crate) fn new(caller: Caller<'_>, args: &[u64; 6]) -> Result<Self> {
+        let (pos, len) = (args[2] as i64, args[3]);
+        if len > MAX_LEN {
+            return Err(EINVAL);
+        }
+        let file = File::get(caller, args[1] as u32, pos, len as usize)?;
+        Ok(Self { file, pos, len })
+    }
+}
+
 pub(crate) enum Kind {
     /// Bytes of the arena, and those of a file behind them.
     Data {
@@ -124,6 +137,14 @@ impl Completion {
         }
     }
 
+    fn reserve(&mut self, only_failure: bool) {
+        self.reserved = if only_failure {
+            Reserved::OnlyFailure
+        } else {
+            Reserved::Always
+        };
+    }
+
     /// What [`Ring::post`] takes, for this result.
     fn with(self, result: i64) -> Option<(u64, i64, bool)> {
         let only_failure = match self.reserved {
@@ -166,6 +187,26 @@ pub(crate) struct Op {
     ///
     /// [`glue::clock`]: crate::glue::clock
     pub(crate) since: u64,
+}
+
+impl Default for Op {
+    /// No bytes at all.
+    fn default() -> Self {
+        // INVARIANT: One empty segment.
+        Self {
+            kind: Kind::Data {
+                segs: Segs::One(Seg::default()),
+                more: false,
+                part: None,
+            },
+            total: 0,
+            done: 0,
+            completion: Completion::new(nr::WRITE, 0),
+            second: None,
+            cred: None,
+            since: 0,
+        }
+    }
 }
 
 /// What the seccomp filter is asked about an entry of a flow.
@@ -213,32 +254,15 @@ impl Op {
             nr::WRITEV => Self::vector(args[1], args[2], false, mem, &mut total)?,
             nr::SENDMSG => Self::message(args[1], args[2], mem, &mut total)?,
             nr::SENDFILE => {
-                if args[3] > MAX_LEN {
-                    return Err(EINVAL);
-                }
-                total = args[3];
-                let part = Part {
-                    file: File::get(caller, args[1] as u32, args[2] as i64, total as usize)?,
-                    pos: args[2] as i64,
-                    len: total,
-                };
+                let part = Part::new(caller, args)?;
+                total = part.len;
                 Kind::Data {
                     segs: Segs::One(Seg::default()),
                     more: false,
                     part: Some(part),
                 }
             }
-            nr::SETSOCKOPT => {
-                if !OPTIONS.contains(&(args[1], args[2])) {
-                    return Err(errno::eopnotsupp());
-                }
-                Kind::SetOpt {
-                    level: args[1] as i32,
-                    name: args[2] as i32,
-                    value: mem.arena_copy(args[3], args[4].min(1 << 20) as usize)?,
-                    len: args[4] as u32,
-                }
-            }
+            nr::SETSOCKOPT => Self::option(args, mem)?,
             nr::SHUTDOWN => Kind::Shutdown {
                 how: args[1] as i32,
             },
@@ -282,6 +306,21 @@ impl Op {
         })
     }
 
+    /// A socket option.
+    #[inline(never)]
+    fn option(args: &[u64; 6], mem: &Mem) -> Result<Kind> {
+        if !OPTIONS.contains(&(args[1], args[2])) {
+            return Err(errno::eopnotsupp());
+        }
+        Ok(Kind::SetOpt {
+            level: args[1] as i32,
+            name: args[2] as i32,
+            value: mem.arena_copy(args[3], args[4].min(1 << 20) as usize)?,
+            len: args[4] as u32,
+        })
+    }
+
+    #[inline(never)]
     fn vector(offset: u64, count: u64, more: bool, mem: &Mem, total: &mut u64) -> Result<Kind> {
         const IOVEC: u64 = size_of::<bindings::iovec>() as u64;
 
@@ -309,6 +348,7 @@ impl Op {
     }
 
     /// A message: no address, since there is a connection, and no control data yet.
+    #[inline(never)]
     fn message(offset: u64, flags: u64, mem: &Mem, total: &mut u64) -> Result<Kind> {
         const MSGHDR: usize = size_of::<bindings::user_msghdr>();
 
@@ -327,11 +367,7 @@ impl Op {
 
     /// Gives the operation the completion that was reserved for it.
     pub(crate) fn reserved(&mut self, only_failure: bool) {
-        self.completion.reserved = if only_failure {
-            Reserved::OnlyFailure
-        } else {
-            Reserved::Always
-        };
+        self.completion.reserve(only_failure);
     }
 
     /// Whether [`Self::append`] can take this entry of the same flow.
@@ -346,27 +382,21 @@ impl Op {
         }
     }
 
-    /// Makes the file that `op` sends a part of this operation, if [`Self::takes`] it.
+    /// Makes what a sendfile sends a part of this operation, which [`Self::takes`] it, with the
+    /// completion that was reserved for it.
     #[inline]
-    pub(crate) fn append(&mut self, op: Self) -> bool {
-        let (
-            Kind::Data { part, more, .. },
-            Kind::Data {
-                part: new,
-                more: then,
-                ..
-            },
-        ) = (&mut self.kind, op.kind)
-        else {
-            return false;
+    pub(crate) fn append(&mut self, new: Part, user_data: u64, only_failure: bool) {
+        let Kind::Data { part, more, .. } = &mut self.kind else {
+            return;
         };
-        // INVARIANT: The part is as long as the total grows.
-        *part = new;
+        let mut completion = Completion::new(nr::SENDFILE, user_data);
+        completion.reserve(only_failure);
         // What the bytes before it wait for has come.
-        *more = then;
-        self.total += op.total;
-        self.second = Some(op.completion);
-        true
+        *more = false;
+        // INVARIANT: The part is as long as the total grows.
+        self.total += new.len;
+        *part = Some(new);
+        self.second = Some(completion);
     }
 
     /// Reports the result of the operation, or of each of its two entries, to the ring.
@@ -394,7 +424,7 @@ impl Op {
             }
         }
         tell(&self.completion, result);
-        ring.post([self.completion.with(result), second]);
+        ring.post(&[self.completion.with(result), second]);
     }
 
     /// How many entries the operation is: two if a file was appended.

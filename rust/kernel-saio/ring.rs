@@ -190,9 +190,9 @@ impl Ring {
     /// Posts completions that were set aside: user data, result, and whether only a failure is to
     /// be posted.
     #[inline]
-    pub(crate) fn post(&self, completions: [Option<(u64, i64, bool)>; 2]) {
+    pub(crate) fn post(&self, completions: &[Option<(u64, i64, bool)>]) {
         let mut cq = self.cq.lock();
-        for (user_data, result, only_failure) in completions.into_iter().flatten() {
+        for (user_data, result, only_failure) in completions.iter().copied().flatten() {
             if only_failure && result >= 0 {
                 cq.poster.cancel(1);
             } else {

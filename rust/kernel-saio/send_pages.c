@@ -170,9 +170,9 @@ none:
 /**
  * saio_sock_send_pages - send memory and the pages of a file in one message
  * @ss: flow
- * @vec: memory, consumed
+ * @vec: memory
  * @nr: pieces in @vec
- * @bytes: bytes in @vec
+ * @bytes: bytes in @vec, all of them
  * @in: regular file
  * @pos: position of the first byte to send
  * @len: bytes to send from there
@@ -196,7 +196,6 @@ ssize_t saio_sock_send_pages(struct saio_sock *ss, struct kvec *vec, size_t nr,
 	};
 	size_t part = min_t(size_t, len, SAIO_MAX_PAGES * PAGE_SIZE -
 					 offset_in_page(pos));
-	struct iov_iter from;
 	ssize_t ret, file_bytes;
 	unsigned int n, i;
 
@@ -213,17 +212,17 @@ ssize_t saio_sock_send_pages(struct saio_sock *ss, struct kvec *vec, size_t nr,
 	if (bytes) {
 		if (!skb_page_frag_refill(bytes, frag, GFP_KERNEL))
 			goto out;
-		iov_iter_kvec(&from, ITER_SOURCE, vec, nr, bytes);
-		if (copy_from_iter(page_address(frag->page) + frag->offset,
-				   bytes, &from) != bytes)
-			goto out;
+		bvec_set_page(&bvec[0], frag->page, bytes, frag->offset);
+		for (i = 0; i < nr; i++) {
+			memcpy(page_address(frag->page) + frag->offset,
+			       vec[i].iov_base, vec[i].iov_len);
+			frag->offset += vec[i].iov_len;
+		}
 		/*
 		 * The socket may use the fragment as well, and keeps the page:
 		 * these bytes are nobody else's from here on.
 		 */
 		get_page(frag->page);
-		bvec_set_page(&bvec[0], frag->page, bytes, frag->offset);
-		frag->offset += bytes;
 	}
 	if (flags & MSG_MORE || part < len)
 		msg.msg_flags |= MSG_MORE;

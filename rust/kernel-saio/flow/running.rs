@@ -11,11 +11,11 @@ impl Flow {
     /// Runs `op`, which the flow has begun, and what was queued behind it meanwhile.
     /// Returns what can be said of its result.
     #[inline(always)]
-    pub(crate) fn carry(&self, mut op: Op, follows: bool, by: Runner<'_>) -> i64 {
-        let outcome = self.run(&mut op, follows);
+    pub(crate) fn carry(&self, op: &mut Op, follows: bool, by: Runner<'_>) -> i64 {
+        let outcome = self.run(op, follows);
         if let Outcome::Done(result) = outcome {
             // Before the flow is idle: the next one to run it completes later.
-            self.complete(&op, result, by);
+            self.complete(op, result, by);
             let mut st = self.state.lock();
             if st.empty() && !st.doomed {
                 self.rest(st);
@@ -26,7 +26,7 @@ impl Flow {
             }
             return result;
         }
-        self.ran(op, 0, outcome, by).0
+        self.ran(core::mem::take(op), 0, outcome, by).0
     }
 
     /// Runs `op` with the credentials that it carries, if it does. The caller has made the phase

@@ -162,16 +162,6 @@ impl Ring {
         Producer::need_wakeup(unsafe { atomic(&raw mut (*header).sq_flags) })
     }
 
-    /// Whether a thread of the pool looks at the queue. A hint without a barrier: it may have
-    /// changed already.
-    #[inline]
-    pub fn watched(&self) -> bool {
-        let header = self.header();
-        // SAFETY: the word lies in the mapping and is only used atomically.
-        let flags = unsafe { atomic(&raw mut (*header).sq_flags) };
-        flags.load(Ordering::Relaxed) & sys::SAIO_RING_NEED_WAKEUP == 0
-    }
-
     /// Has the pool look at the queue. This thread runs nothing. Returns 0 or a negated errno;
     /// then what is published waits for [`Self::enter`].
     pub fn wake(&mut self) -> isize {
@@ -355,9 +345,9 @@ mod tests {
             flags: sys::SQE_FLOW,
             ..entry(2)
         };
-        assert!(!ring.watched() && ring.need_wakeup());
+        assert!(ring.need_wakeup());
         assert_eq!(ring.wake(), 0);
-        assert!(ring.watched() && !ring.need_wakeup());
+        assert!(!ring.need_wakeup());
         for entry in [entry(1), flow, entry(3)] {
             assert!(ring.push(&entry));
         }

@@ -2,8 +2,8 @@
 
 //! `TCP_CORK` of a flow: which toggles the kernel needs to see.
 //!
-//! A server corks, writes a few times and uncorks. If all of that is of one batch,
-//! the kernel joins the writes by itself and both toggles can be dropped.
+//! A server corks, writes a few times and uncorks. If all of that is of one batch and ends with
+//! part of a file, both toggles can be dropped: what is written meanwhile says `MSG_MORE`.
 //!
 //! A call that the program makes itself overtakes what is queued. So an uncork that has to come
 //! behind something in the queue is always queued too: [`MOST_OUTSTANDING`] leaves room for one of

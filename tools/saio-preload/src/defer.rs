@@ -246,14 +246,13 @@ impl Engine {
     }
 
     /// Whether TCP has to hold the bytes that are written now, because of a cork of which the
-    /// kernel was not told. Entries of one batch it joins by itself, but a thread of the pool sees
-    /// each as it is published. If none looks just now, or this is no longer so when the entry is
-    /// taken, the bytes only leave in other packets.
+    /// kernel was not told. Entries of one batch it joins by itself, but the batch may end before
+    /// the rest is written, and a thread of a pool sees each entry as it is published. A short
+    /// segment that left by itself would keep the rest waiting for the peer's delayed
+    /// acknowledgement.
     #[inline]
     fn holds(&self, flow: FlowRef) -> bool {
-        self.served
-            && (self.flows.get(flow.index())).is_some_and(|state| state.cork == Cork::Virtual)
-            && self.ring.watched()
+        (self.flows.get(flow.index())).is_some_and(|state| state.cork == Cork::Virtual)
     }
 
     /// Accounts for data that was queued.

@@ -31,7 +31,7 @@ pub const MAX_CLOSING: usize = 128;
 
 /// A batch is flushed at this many entries.
 const MAX_BATCH: u32 = 128;
-/// A batch is flushed when this old, in nanoseconds.
+/// A batch is flushed when it is surely this old, in nanoseconds.
 const MAX_AGE: u64 = 2_000_000;
 /// How often length and age are looked at, in entries; a power of two. In mode pool a thread that
 /// sleeps is woken then.
@@ -100,6 +100,9 @@ pub struct Engine {
     pub silent: u32,
     /// When the oldest entry was queued.
     pub born: u64,
+    /// A batch is flushed when older than this, in nanoseconds: [`MAX_AGE`] and the step of
+    /// [`now`], which may come at once.
+    max_age: u64,
     /// Result of the wait, once it completed.
     pub waited: Option<i64>,
     /// Waits may be entries.
@@ -140,6 +143,7 @@ impl Engine {
             outstanding: 0,
             silent: 0,
             born: 0,
+            max_age: MAX_AGE + step(),
             waited: None,
             merge: true,
             closing: [-1; MAX_CLOSING],
@@ -205,7 +209,7 @@ impl Engine {
     fn look(&mut self) {
         if self.queued >= MAX_BATCH {
             self.flush(Flush::Count);
-        } else if now().wrapping_sub(self.born) > MAX_AGE {
+        } else if now().wrapping_sub(self.born) > self.max_age {
             self.flush(Flush::Age);
         } else if self.mode == sys::SAIO_MODE_POOL
             && self.woken != self.batch
@@ -337,4 +341,15 @@ fn now() -> u64 {
     // SAFETY: the structure is ours. It cannot fail for this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The step of [`now`] in nanoseconds.
+fn step() -> u64 {
+    let mut step = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the structure is ours. It cannot fail for this clock.
+    unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &mut step) };
+    step.tv_nsec as u64
 }

@@ -30,28 +30,20 @@ fn ran(f: &mut Fixture) -> Vec<&'static str> {
 }
 
 #[test]
-fn cork_is_joined_within_a_batch() {
-    let (mut f, flow) = uncorked(4000, false);
-    f.cork(flow, true);
-    f.send(flow, 10);
-    f.send_file(flow, 10);
-    f.cork(flow, false);
-    assert_eq!(ran(&mut f), ["send", "file"]);
-}
-
-#[test]
-fn pool_is_told_to_hold() {
-    let (mut f, flow) = uncorked(4010, true);
-    f.cork(flow, true);
-    f.send(flow, 10);
-    f.send_file(flow, 10);
-    f.cork(flow, false);
-    assert_eq!(ran(&mut f), ["send more", "file"]);
-    assert_eq!(f.kernel.socket(0), Socket::default());
-    // Not corked.
-    f.send(flow, 10);
-    f.send_file(flow, 10);
-    assert_eq!(ran(&mut f), ["send", "file"]);
+fn cork_around_a_file_is_not_told() {
+    for served in [true, false] {
+        let (mut f, flow) = uncorked(4000, served);
+        f.cork(flow, true);
+        f.send(flow, 10);
+        f.send_file(flow, 10);
+        f.cork(flow, false);
+        assert_eq!(ran(&mut f), ["send more", "file"]);
+        assert_eq!(f.kernel.socket(0), Socket::default());
+        // Not corked.
+        f.send(flow, 10);
+        f.send_file(flow, 10);
+        assert_eq!(ran(&mut f), ["send", "file"]);
+    }
 }
 
 #[test]
@@ -69,38 +61,16 @@ fn held_bytes_are_pushed_by_the_uncork() {
 }
 
 #[test]
-fn sleeping_pool_is_not_told() {
-    let (mut f, flow) = uncorked(4030, true);
-    f.kernel.doze();
-    f.cork(flow, true);
-    f.send(flow, 10);
-    f.cork(flow, false);
-    assert_eq!(ran(&mut f), ["send"]);
-    // Of two writes only the second is known to be held.
-    f.cork(flow, true);
-    f.send(flow, 10);
-    f.kernel.look();
-    f.send(flow, 10);
-    f.cork(flow, false);
-    assert_eq!(ran(&mut f), ["send", "send more", "uncork"]);
-    // And if that is the first, the second pushes both.
-    f.cork(flow, true);
-    f.send(flow, 10);
-    f.kernel.doze();
-    f.send(flow, 10);
-    f.cork(flow, false);
-    assert_eq!(ran(&mut f), ["send more", "send"]);
-}
-
-#[test]
 fn batch_that_ends_under_a_cork() {
-    let (mut f, flow) = uncorked(4040, true);
-    f.cork(flow, true);
-    f.send(flow, 10);
-    assert_eq!(ran(&mut f), ["send more", "cork"]);
-    f.send(flow, 10);
-    f.cork(flow, false);
-    assert_eq!(ran(&mut f), ["send", "uncork"]);
+    for served in [true, false] {
+        let (mut f, flow) = uncorked(4040, served);
+        f.cork(flow, true);
+        f.send(flow, 10);
+        assert_eq!(ran(&mut f), ["send more", "cork"]);
+        f.send(flow, 10);
+        f.cork(flow, false);
+        assert_eq!(ran(&mut f), ["send", "uncork"]);
+    }
 }
 
 #[test]
@@ -116,16 +86,13 @@ fn close_under_a_cork() {
 #[test]
 fn flow_that_goes_under_a_cork() {
     // `ran` has the pool run what it was handed only after what the thread ran itself.
-    for (watched, want) in [(true, &["send more", "uncork"][..]), (false, &["send"])] {
-        let (mut f, flow) = uncorked(4060, true);
-        if !watched {
-            f.kernel.doze();
-        }
+    for served in [true, false] {
+        let (mut f, flow) = uncorked(4060, served);
         f.cork(flow, true);
         f.send(flow, 10);
         f.say(0, SAIO_FLOW_STALE);
         assert_eq!(f.cork(flow, false), Answer::Pass);
-        assert_eq!(ran(&mut f), want);
+        assert_eq!(ran(&mut f), ["send more", "uncork"]);
         assert_eq!(fds::get(f.fd(0)), State::UNTRACKED);
     }
 }
