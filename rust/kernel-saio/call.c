@@ -62,10 +62,11 @@ bool saio_filtered(void)
 	return test_syscall_work(SECCOMP);
 }
 
-/* Whether there is anything to be asked before another task's entry runs. */
-bool saio_filtered_of(struct task_struct *task)
+/* Whether another task may make none but these calls without being asked itself. */
+bool saio_allows(struct task_struct *task, const int *nrs, size_t n)
 {
-	return test_task_syscall_work(task, SECCOMP);
+	return likely(!test_task_syscall_work(task, SECCOMP)) ||
+	       seccomp_always_allows(task, nrs, n);
 }
 
 /* As seccomp_check_entry(). */

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/saio_glue.h`](srctree/include/linux/saio_glue.h)
 
+use crate::op;
 use core::ptr::{self, NonNull};
 use kernel::{bindings, prelude::*, types::Opaque};
 
@@ -43,10 +44,12 @@ impl Task {
         self.0.as_ptr() == current()
     }
 
-    /// Whether a seccomp filter would have to be asked about its calls.
+    /// Whether there is a seccomp filter that has to be asked about entries of flows, which only
+    /// the task can.
     pub(crate) fn filtered(&self) -> bool {
-        // SAFETY: The task is valid.
-        unsafe { bindings::saio_filtered_of(self.0.as_ptr()) }
+        let calls = &op::CALLS;
+        // SAFETY: The task is valid, and so is the list for the call.
+        !unsafe { bindings::saio_allows(self.0.as_ptr(), calls.as_ptr(), calls.len()) }
     }
 }
 

@@ -23,6 +23,20 @@ mod nr {
     pub(super) const SETSOCKOPT: u16 = 54;
 }
 
+/// All of them, for seccomp.
+pub(crate) const CALLS: [i32; 7] = {
+    use nr::*;
+    [
+        WRITE as i32,
+        WRITEV as i32,
+        SENDFILE as i32,
+        SENDTO as i32,
+        SENDMSG as i32,
+        SHUTDOWN as i32,
+        SETSOCKOPT as i32,
+    ]
+};
+
 pub(crate) const MAX_SEGS: usize = bindings::SAIO_FLOW_MAX_IOV as usize;
 const MAX_OPTLEN: usize = 16;
 /// As `MAX_RW_COUNT`.

@@ -316,7 +316,7 @@ pub enum Why {
     Small,
     /// The pool has enough to do for this ring.
     Busy,
-    /// There is a seccomp filter, which only the owner can be asked about.
+    /// There is a seccomp filter that has to be asked, which only the owner can.
     Filter,
     /// It belongs to a chain.
     Chain,
@@ -341,7 +341,7 @@ pub struct Situation {
     pub polled: bool,
     /// Operations of the ring that wait for the pool.
     pub waiting: u32,
-    /// The owner has a filter.
+    /// The owner has a filter that has to be asked.
     pub filtered: bool,
 }
 

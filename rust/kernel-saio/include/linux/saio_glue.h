@@ -195,7 +195,7 @@ void saio_cred_revert(const struct cred *old);
 
 long saio_call(unsigned int nr, const u64 *args);
 bool saio_filtered(void);
-bool saio_filtered_of(struct task_struct *task);
+bool saio_allows(struct task_struct *task, const int *nrs, size_t n);
 int saio_seccomp(unsigned int nr, const u64 *args, long *result);
 void saio_die(void);
 bool saio_interrupted(void);
