@@ -6,7 +6,7 @@ mod dispatch;
 
 use crate::{
     errno,
-    flow::{Flow, Runner},
+    flow::{Carried, Flow, Runner},
     glue::{self, Caller, Verdict},
     logic::{
         chain::{flags, Refusal},
@@ -231,8 +231,8 @@ impl Batch<'_> {
                 }
             }
         }
-        let result = self.place(sqe, &flow, op, follows)?;
-        self.budget -= taken;
+        let Carried { result, spare } = self.place(sqe, &flow, op, follows)?;
+        self.budget -= taken - spare;
         if let Some((next, why)) = refused {
             taken = 2;
             self.die |= why.die;
@@ -259,19 +259,23 @@ impl Batch<'_> {
 
     /// Runs an operation, or leaves it to the pool, as the plan says.
     #[inline]
-    fn place(&mut self, sqe: &Sqe, flow: &Flow, op: &mut Op, follows: bool) -> Result<i64> {
+    fn place(&mut self, sqe: &Sqe, flow: &Flow, op: &mut Op, follows: bool) -> Result<Carried> {
         let chained = sqe.flags & LINKS != 0 || self.sq.chain.open();
-        let (total, entries) = (op.total as i64, op.entries());
+        let entries = op.entries();
+        let promised = Carried {
+            result: op.total as i64,
+            spare: 0,
+        };
         if self.plan.hand_over != 0 && !chained {
             op.more_follows(follows);
             flow.enqueue(mem::take(op))?;
             self.plan.hand_over -= 1;
-            return Ok(total);
+            return Ok(promised);
         }
-        if !flow.begin(op) {
+        if !flow.begin(op, false) {
             op.more_follows(follows);
             flow.enqueue(mem::take(op))?;
-            return Ok(total);
+            return Ok(promised);
         }
         self.inline += entries;
         self.chained += u64::from(chained) * entries;

@@ -15,6 +15,8 @@
 mod leaving;
 mod running;
 
+pub(crate) use running::Carried;
+
 use crate::{
     errno,
     glue::{self, Cred},
@@ -43,6 +45,7 @@ const USED: u32 = bindings::SAIO_FLOW_USED;
 const STALE: u32 = bindings::SAIO_FLOW_STALE;
 const FULL: u32 = bindings::SAIO_FLOW_FULL;
 const FAILED: u32 = bindings::SAIO_FLOW_FAILED;
+const BUSY: u32 = bindings::SAIO_FLOW_BUSY;
 
 /// No thread of a pool; their numbers are smaller.
 const NOBODY: u32 = u32::MAX;
@@ -95,6 +98,8 @@ struct State {
     waiting: u64,
     /// Whether the owner was shown that the flow is full.
     full: bool,
+    /// Whether it was shown that the flow has something to do.
+    busy: bool,
     /// Whether it was parked since it was idle.
     stuck: bool,
     leaving: bool,
@@ -207,6 +212,7 @@ impl Flow {
                     bytes: 0,
                     waiting: 0,
                     full: false,
+                    busy: false,
                     stuck: false,
                     leaving: false,
                     detached: false,
@@ -294,15 +300,18 @@ impl Flow {
     }
 
     /// Makes the flow run `op` if nothing stands before it: then [`Self::carry`] has to follow,
-    /// otherwise [`Self::enqueue`].
+    /// otherwise [`Self::enqueue`]. An owner that is not the one who runs it is `shown` that.
     #[inline]
-    pub(crate) fn begin(&self, op: &Op) -> bool {
+    pub(crate) fn begin(&self, op: &Op, shown: bool) -> bool {
         let mut st = self.state.lock();
         if st.phase != Phase::Idle || !st.empty() || st.detached {
             return false;
         }
         st.phase = Phase::Running;
         st.bytes = op.held();
+        if shown {
+            self.show_busy(&mut st);
+        }
         true
     }
 
@@ -338,6 +347,7 @@ impl Flow {
         let seq = st.next;
         st.next += 1;
         st.queue.insert(place.into_node(seq, op));
+        self.show_busy(&mut st);
         self.ring.link.waiting.fetch_add(1, Ordering::Relaxed);
         if st.phase == Phase::Idle {
             self.kick(0);
@@ -348,6 +358,22 @@ impl Flow {
             self.abort(errno::enobufs());
         }
         Ok(())
+    }
+
+    /// Tells the owner that what is taken off the queue from now on may not be done.
+    fn show_busy(&self, st: &mut State) {
+        if !st.busy {
+            st.busy = true;
+            self.set_status(BUSY);
+        }
+    }
+
+    /// Tells the owner that nothing of the arena is in use any more.
+    fn clear_busy(&self, st: &mut State) {
+        if st.busy {
+            st.busy = false;
+            self.clear_status(BUSY);
+        }
     }
 
     /// Tells owner and pollers that the flow takes no more.

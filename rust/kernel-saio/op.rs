@@ -413,32 +413,56 @@ impl Op {
         self.second = Some(completion);
     }
 
+    /// The results of the operation's entries, when it has ended with `result`.
+    fn results(&self, result: i64) -> (i64, Option<(Completion, i64)>) {
+        let Kind::Data {
+            part: Some(part), ..
+        } = &self.kind
+        else {
+            return (result, None);
+        };
+        let Some(second) = self.second else {
+            return (result, None);
+        };
+        let (before, own) = (self.total - part.len, part.len as i64);
+        let file = if result < 0 { result } else { own };
+        // What stands before a file that fails may have left.
+        let first = if result >= 0 || self.done >= before {
+            before as i64
+        } else {
+            result
+        };
+        (first, Some((second, file)))
+    }
+
+    /// Tells who listens how the operation's entries have ended.
+    #[inline]
+    pub(crate) fn tell(&self, result: i64, ring: &Ring, flow: u32, place: Where) {
+        if !trace::listened() {
+            return;
+        }
+        let (first, second) = self.results(result);
+        let tell = |(entry, result): (Completion, i64)| {
+            trace::complete(ring, entry.nr, entry.user_data, flow, result, place);
+        };
+        second.map(tell);
+        tell((self.completion, first));
+    }
+
+    /// Whether the operation's entries have completions for failures only.
+    #[inline]
+    pub(crate) fn tells_only_failures(&self) -> bool {
+        let only = |entry: &Completion| matches!(entry.reserved, Reserved::OnlyFailure);
+        only(&self.completion) && self.second.as_ref().map_or(true, only)
+    }
+
     /// Reports the result of the operation, or of each of its two entries, to the ring.
     #[inline]
     pub(crate) fn complete(&self, result: i64, ring: &Ring, flow: u32, place: Where) {
-        let mut second = None;
-        let tell = |entry: &Completion, result| {
-            trace::complete(ring, entry.nr, entry.user_data, flow, result, place);
-        };
-        let mut result = result;
-        if let (
-            Some(entry),
-            Kind::Data {
-                part: Some(part), ..
-            },
-        ) = (self.second, &self.kind)
-        {
-            let (before, own) = (self.total - part.len, part.len as i64);
-            let file = if result < 0 { result } else { own };
-            tell(&entry, file);
-            second = entry.with(file);
-            // What stands before a file that fails may have left.
-            if result >= 0 || self.done >= before {
-                result = before as i64;
-            }
-        }
-        tell(&self.completion, result);
-        ring.post(&[self.completion.with(result), second]);
+        self.tell(result, ring, flow, place);
+        let (first, second) = self.results(result);
+        let second = second.and_then(|(entry, result)| entry.with(result));
+        ring.post(&[self.completion.with(first), second]);
     }
 
     /// How many entries the operation is: two if a file was appended.

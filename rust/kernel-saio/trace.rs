@@ -16,7 +16,7 @@ pub(crate) enum Where {
 
 /// Whether anybody listens.
 #[inline]
-fn listened() -> bool {
+pub(crate) fn listened() -> bool {
     // SAFETY: A plain word, which C changes by whole stores.
     unsafe { (&raw const bindings::saio_tracing).read_volatile() != 0 }
 }

@@ -7,15 +7,29 @@ use super::*;
 /// How many operations a thread of a pool runs before it looks after other flows.
 const TURN: u32 = 16;
 
+/// What came of [`Flow::carry`].
+pub(crate) struct Carried {
+    /// What can be said of the operation's result.
+    pub(crate) result: i64,
+    /// Completions of the operation that are left over; only the owner gets them back.
+    pub(crate) spare: u32,
+}
+
 impl Flow {
     /// Runs `op`, which the flow has begun, and what was queued behind it meanwhile.
-    /// Returns what can be said of its result.
     #[inline(always)]
-    pub(crate) fn carry(&self, op: &mut Op, follows: bool, by: Runner<'_>) -> i64 {
+    pub(crate) fn carry(&self, op: &mut Op, follows: bool, by: Runner<'_>) -> Carried {
         let outcome = self.run(op, follows);
         if let Outcome::Done(result) = outcome {
             // Before the flow is idle: the next one to run it completes later.
-            self.complete(op, result, by);
+            let spare = if matches!(by, Runner::Owner) && result >= 0 && op.tells_only_failures() {
+                self.ring.stats.bytes_inline.add_alone(op.done);
+                op.tell(result, &self.ring, self.reference(), by.place());
+                op.entries() as u32
+            } else {
+                self.complete(op, result, by);
+                0
+            };
             let mut st = self.state.lock();
             if st.empty() && !st.doomed {
                 self.rest(st);
@@ -24,9 +38,12 @@ impl Flow {
                 drop(st);
                 self.drain(by);
             }
-            return result;
+            return Carried { result, spare };
         }
-        self.ran(core::mem::take(op), 0, outcome, by).0
+        Carried {
+            result: self.ran(core::mem::take(op), 0, outcome, by).0,
+            spare: 0,
+        }
     }
 
     /// Runs `op` with the credentials that it carries, if it does. The caller has made the phase
@@ -147,6 +164,7 @@ impl Flow {
         st.head = Some(op);
         st.phase = Phase::Parked;
         st.stuck = true;
+        self.show_busy(&mut st);
         self.show_full(&mut st);
         // SAFETY: The flow is attached, and its state lock is held.
         let writable = unsafe { bindings::saio_sock_park(self.ss.get()) };
@@ -163,6 +181,7 @@ impl Flow {
         st.phase = Phase::Idle;
         st.bytes = 0;
         st.stuck = false;
+        self.clear_busy(&mut st);
         let edge = self.clear_full(&mut st);
         // Who is turned away from now on looks once more and finds the flow idle.
         if edge || self.is_marked(bindings::saio_sock_bit_SAIO_SOCK_WANTED_BIT) {
@@ -193,6 +212,7 @@ impl Flow {
             }
             st.phase = Phase::Failed;
             st.bytes = 0;
+            self.clear_busy(&mut st);
             self.clear_full(&mut st);
             // SAFETY: The flow is attached; under its state lock it stays so.
             unsafe { bindings::saio_sock_idle(self.ss.get(), true) };

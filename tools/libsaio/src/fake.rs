@@ -66,6 +66,11 @@ impl Op {
         1 + u32::from(self.file.is_some())
     }
 
+    /// The slot of its flow.
+    fn flow(&self) -> usize {
+        (self.sqe.args[0] >> 32) as usize & 0xffff
+    }
+
     /// Whether the message asks TCP to wait for more: that of two entries as the second does.
     fn more(&self) -> bool {
         let sqe = self.file.as_ref().unwrap_or(&self.sqe);
@@ -167,6 +172,10 @@ impl Kernel {
                 return;
             };
             state.carry(self, &op);
+            if !state.handed.iter().any(|other| other.flow() == op.flow()) {
+                let busy = self.flow_word(op.flow());
+                busy.fetch_and(!sys::SAIO_FLOW_BUSY, Ordering::Release);
+            }
         }
     }
 
@@ -213,9 +222,7 @@ impl Kernel {
 
     /// Writes the status word of a flow.
     pub fn set_flow_word(&self, index: usize, word: u32) {
-        assert!(index < self.params.flows as usize);
-        self.word(self.params.flow_off as usize + index * 4)
-            .store(word, Ordering::Release);
+        self.flow_word(index).store(word, Ordering::Release);
     }
 
     /// Entries that have run, in that order; they are forgotten here.
@@ -242,6 +249,11 @@ impl Kernel {
     fn word(&self, offset: usize) -> &AtomicU32 {
         // SAFETY: by the invariant, for the offsets that are used in this module.
         unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(offset).cast()) }
+    }
+
+    fn flow_word(&self, index: usize) -> &AtomicU32 {
+        assert!(index < self.params.flows as usize);
+        self.word(self.params.flow_off as usize + index * 4)
     }
 
     fn looks(&self) -> bool {
@@ -300,7 +312,7 @@ impl State {
             } else if self.reserve(kernel) {
                 let op = self.op(kernel, n - taken);
                 taken += op.entries();
-                self.handed.push_back(op);
+                self.hand(kernel, op);
             } else {
                 break;
             }
@@ -344,9 +356,9 @@ impl State {
             }
             let op = self.op(kernel, n - *taken);
             *taken += op.entries();
-            let waits = |other: &Op| other.sqe.args[0] == sqe.args[0];
+            let waits = |other: &Op| other.flow() == op.flow();
             if kernel.looks() || self.handed.iter().any(waits) {
-                self.handed.push_back(op);
+                self.hand(kernel, op);
             } else {
                 self.carry(kernel, &op);
             }
@@ -370,10 +382,17 @@ impl State {
         }
     }
 
+    /// Leaves an operation to the pool.
+    fn hand(&mut self, kernel: &Kernel, op: Op) {
+        let busy = kernel.flow_word(op.flow());
+        busy.fetch_or(sys::SAIO_FLOW_BUSY, Ordering::Release);
+        self.handed.push_back(op);
+    }
+
     /// Has an operation run, as far as TCP is concerned.
     fn carry(&mut self, kernel: &Kernel, op: &Op) {
         let sqe = &op.sqe;
-        if let Some(socket) = self.sockets.get_mut((sqe.args[0] >> 32) as usize & 0xffff) {
+        if let Some(socket) = self.sockets.get_mut(op.flow()) {
             if !calls(sqe, libc::SYS_setsockopt) {
                 socket.holds = socket.corked || op.more();
             } else if sqe.args[2] == libc::TCP_CORK as u64 {

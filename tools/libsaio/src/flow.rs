@@ -47,6 +47,13 @@ impl FlowRef {
         (self.0 as u64) << 32 | fd as u32 as u64
     }
 
+    /// Whether the flow may still use arena bytes of entries that were taken off the queue, by the
+    /// status word of its slot.
+    #[inline]
+    pub const fn is_busy(self, word: u32) -> bool {
+        word >> 16 == self.0 >> 16 && word & sys::SAIO_FLOW_BUSY != 0
+    }
+
     /// Judges the flow by the status word of its slot.
     #[inline]
     pub const fn health(self, word: u32) -> Health {
@@ -64,13 +71,22 @@ impl FlowRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{SAIO_FLOW_FAILED, SAIO_FLOW_FULL, SAIO_FLOW_STALE, SAIO_FLOW_USED};
+    use crate::sys::{SAIO_FLOW_BUSY, SAIO_FLOW_FAILED, SAIO_FLOW_FULL, SAIO_FLOW_STALE, SAIO_FLOW_USED};
 
     #[test]
     fn parts_of_a_reference() {
         let flow = FlowRef::from_raw(0xabcd_0123);
         assert_eq!(flow.index(), 0x123);
         assert_eq!(flow.arg(7), 0xabcd_0123_0000_0007);
+    }
+
+    #[test]
+    fn another_flow_is_not_busy_for_this_one() {
+        let flow = FlowRef::from_raw(3 << 16 | 5);
+        let word = |gen: u32, state| gen << 16 | SAIO_FLOW_USED | state;
+        assert!(flow.is_busy(word(3, SAIO_FLOW_BUSY)));
+        assert!(!flow.is_busy(word(3, SAIO_FLOW_FULL)));
+        assert!(!flow.is_busy(word(4, SAIO_FLOW_BUSY)));
     }
 
     #[test]

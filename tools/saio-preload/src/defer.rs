@@ -82,14 +82,14 @@ impl Engine {
         let args = [flow.arg(fd), chunk.offset() as u64, len as u64, flags, 0, 0];
         if !self.push(&entry(
             libc::SYS_sendto,
-            sys::SQE_FLOW,
+            self.flags,
             Tag::Chunk(chunk),
             args,
         )) {
             self.arena.free(chunk);
             return self.pass(Flush::Room);
         }
-        self.outstanding += 1;
+        self.sent(flow, Some(chunk));
         self.queued_data(flow, len, more);
         Answer::Done(len as isize)
     }
@@ -108,12 +108,11 @@ impl Engine {
             0,
             0,
         ];
-        // Nothing depends on the completion: the bytes before it, which do, have their own.
-        let file = entry(libc::SYS_sendfile, self.untold, Tag::Counted, args);
+        let file = entry(libc::SYS_sendfile, self.flags, Tag::Counted, args);
         if !self.push(&file) {
             return self.pass(Flush::Room);
         }
-        self.queued_silently(flow.index());
+        self.sent(flow, None);
         self.queued_data(flow, part.len, false);
         Answer::Done(part.len as isize)
     }
@@ -232,8 +231,7 @@ impl Engine {
     /// nothing; the call then passes, and the writer waits for a flow that has not got so far.
     #[cold]
     fn make_chunk(&mut self, len: usize) -> Option<Chunk> {
-        // By the pool or the workqueue, since the last crossing.
-        self.reap();
+        self.look_again();
         if let Some(chunk) = self.arena.alloc(len) {
             return Some(chunk);
         }
@@ -269,7 +267,7 @@ impl Engine {
     pub fn pass(&mut self, why: Flush) -> Answer {
         self.sync(why);
         // Also if there was nothing to flush: room comes from here.
-        self.reap();
+        self.look_again();
         Answer::Pass
     }
 

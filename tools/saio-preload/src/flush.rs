@@ -181,6 +181,7 @@ impl Engine {
 
     /// Nothing is queued any more: a new batch begins.
     fn settle(&mut self) {
+        self.taken();
         self.batch = self.batch.wrapping_add(1);
         self.queued = 0;
     }

@@ -5,8 +5,8 @@
 use std::ffi::{c_int, c_long};
 use std::ptr::NonNull;
 
-use saio::arena::Arena;
-use saio::flow::{FlowRef, Health};
+use saio::arena::{Arena, Chunk};
+use saio::flow::FlowRef;
 use saio::ring::Ring;
 use saio::sys::{self, saio_sqe};
 
@@ -52,8 +52,6 @@ pub struct Flow {
     pub cork: Cork,
     /// The last write had `MSG_MORE`, and there was no uncork since: TCP may hold bytes.
     pub more: bool,
-    /// Entries queued that tell nothing when they are done. Not used with a pool.
-    pub silent: u16,
 }
 
 impl Flow {
@@ -65,8 +63,16 @@ impl Flow {
         bytes: 0,
         cork: Cork::Unknown,
         more: false,
-        silent: 0,
     };
+}
+
+/// Entries of a flow that were queued and need not have run: one that may have bytes of the arena,
+/// and those behind it that have none.
+#[derive(Clone, Copy)]
+struct Sent {
+    flow: FlowRef,
+    chunk: Option<Chunk>,
+    entries: u16,
 }
 
 /// The engine. Its memory is wiped in a forked child, where it is not [`Self::alive`]
@@ -84,9 +90,9 @@ pub struct Engine {
     pub served: bool,
     /// How: `SAIO_MODE_*`.
     pub mode: u32,
-    /// Flags of an entry of a flow whose end nothing hangs on. With a pool it is told nevertheless,
-    /// as nothing else says that it has run.
-    pub untold: u16,
+    /// Flags of an entry of a flow. Without a pool its end is told by the flow, which is busy or not
+    /// when the batch was taken. A pool takes entries at any moment, so that each has a completion.
+    pub flags: u16,
     /// Number of the batch being collected.
     pub batch: u32,
     /// The last batch for which the pool was woken.
@@ -94,10 +100,12 @@ pub struct Engine {
     /// Entries published since the last crossing, plus those it left. Whoever takes them meanwhile:
     /// as long as this is not zero a crossing is needed, since ordinary ones are run by no one else.
     pub queued: u32,
-    /// Entries with bytes of the arena whose completion has not been seen.
+    /// Entries of flows that may not have run: the kernel keeps a completion for each.
     pub outstanding: u32,
-    /// At least as many others as have not run: the kernel keeps a completion for each of them too.
-    pub silent: u32,
+    /// These entries. Not used with a pool.
+    waiting: Vec<Sent>,
+    /// The first of them were taken by flows that were busy then.
+    kept: usize,
     /// When the oldest entry was queued.
     pub born: u64,
     /// A batch is flushed when older than this, in nanoseconds: [`MAX_AGE`] and the step of
@@ -136,12 +144,13 @@ impl Engine {
             constants,
             served,
             mode,
-            untold: sys::SQE_FLOW | quiet,
+            flags: sys::SQE_FLOW | quiet,
             batch: 1,
             woken: 0,
             queued: 0,
             outstanding: 0,
-            silent: 0,
+            waiting: Vec::with_capacity(if served { 0 } else { CQ_ENTRIES as usize }),
+            kept: 0,
             born: 0,
             max_age: MAX_AGE + step(),
             waited: None,
@@ -227,50 +236,62 @@ impl Engine {
     /// Whether another flow entry may be queued; makes room if it can.
     #[inline]
     pub fn room(&mut self) -> bool {
-        self.outstanding + self.silent < MOST_OUTSTANDING || self.make_room()
+        self.outstanding < MOST_OUTSTANDING || self.make_room()
     }
 
     #[cold]
     fn make_room(&mut self) -> bool {
-        // Of what the pool or the workqueue has done since the last crossing.
-        self.reap();
-        if self.outstanding + self.silent < MOST_OUTSTANDING {
+        self.look_again();
+        if self.outstanding < MOST_OUTSTANDING {
             return true;
         }
         self.flush(Flush::Room);
-        if !self.alive() {
-            return false;
-        }
-        // With a pool the flush has only handed the entries over, and a flow that is not full may
-        // hold many. But then all of them tell their end, and the numbers are exact.
-        if !self.served {
-            self.recount_silent();
-        }
-        self.outstanding + self.silent < MOST_OUTSTANDING
+        self.alive() && self.outstanding < MOST_OUTSTANDING
     }
 
-    /// After a flush without a pool: all was taken, so only flows that are full, or left so, still
-    /// hold entries.
-    fn recount_silent(&mut self) {
-        self.silent = 0;
-        for index in 0..MAX_FLOWS {
-            let word = self.ring.flow_word(index);
-            let state = &mut self.flows[index];
-            let other = word >> 16 != state.flow.raw() >> 16;
-            if other || state.flow.health(word) == Health::Usable {
-                state.silent = 0;
-            }
-            self.silent += u32::from(state.silent);
-        }
+    /// Finds out what the pool or the workqueue has done since the last crossing.
+    #[cold]
+    pub fn look_again(&mut self) {
+        self.reap();
+        let (new, kept) = (self.waiting.split_off(self.kept), self.kept);
+        self.kept = 0;
+        self.taken();
+        debug_assert!(self.kept <= kept);
+        self.waiting.extend(new);
     }
 
-    /// Accounts for an entry of a flow that nothing hangs on ([`Self::untold`]).
+    /// Accounts for an entry of a flow.
     #[inline]
-    pub fn queued_silently(&mut self, index: usize) {
-        self.silent += 1;
-        if let Some(flow) = self.flows.get_mut(index) {
-            flow.silent = flow.silent.saturating_add(1);
+    pub fn sent(&mut self, flow: FlowRef, chunk: Option<Chunk>) {
+        self.outstanding += 1;
+        if self.served {
+            return;
         }
+        match self.waiting[self.kept..].last_mut() {
+            Some(last) if last.flow == flow && chunk.is_none() => last.entries += 1,
+            _ => self.waiting.push(Sent {
+                flow,
+                chunk,
+                entries: 1,
+            }),
+        }
+    }
+
+    /// Everything that was queued has been taken: what flows do that are not busy has run.
+    pub fn taken(&mut self) {
+        for i in self.kept..self.waiting.len() {
+            let sent = self.waiting[i];
+            if sent.flow.is_busy(self.ring.flow_word(sent.flow.index())) {
+                self.waiting[self.kept] = sent;
+                self.kept += 1;
+                continue;
+            }
+            self.outstanding -= u32::from(sent.entries);
+            if let Some(chunk) = sent.chunk {
+                self.arena.free(chunk);
+            }
+        }
+        self.waiting.truncate(self.kept);
     }
 
     /// Takes completions.
@@ -283,11 +304,13 @@ impl Engine {
                     self.waited = Some(done.res);
                     continue;
                 }
+                // Without a pool that is told by the flow.
+                Tag::Chunk(_) | Tag::Counted if !self.served => {}
                 Tag::Chunk(chunk) => {
                     self.arena.free(chunk);
-                    self.outstanding = self.outstanding.saturating_sub(1);
+                    self.outstanding -= 1;
                 }
-                Tag::Counted => self.silent = self.silent.saturating_sub(1),
+                Tag::Counted => self.outstanding -= 1,
                 Tag::Close(fd) if refused(done.res) => {
                     sys::close(fd);
                 }
@@ -310,10 +333,10 @@ impl Engine {
             size_of::<c_int>() as u64,
             0,
         ];
-        let option = entry(libc::SYS_setsockopt, self.untold, Tag::Counted, args);
+        let option = entry(libc::SYS_setsockopt, self.flags, Tag::Counted, args);
         let pushed = self.push(&option);
         if pushed {
-            self.queued_silently(flow.index());
+            self.sent(flow, None);
         }
         pushed
     }

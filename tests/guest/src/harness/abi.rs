@@ -57,6 +57,7 @@ pub const FLOW_USED: u32 = sys::SAIO_FLOW_USED;
 pub const FLOW_STALE: u32 = sys::SAIO_FLOW_STALE;
 pub const FLOW_FULL: u32 = sys::SAIO_FLOW_FULL;
 pub const FLOW_FAILED: u32 = sys::SAIO_FLOW_FAILED;
+pub const FLOW_BUSY: u32 = sys::SAIO_FLOW_BUSY;
 
 /// A structure of the C world with all fields zero. Only for plain C structures, of which all
 /// zeros is a valid value.

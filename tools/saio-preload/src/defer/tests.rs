@@ -155,12 +155,12 @@ fn entries_that_were_handed_over_count() {
             assert_eq!(f.send_file(flow, 1), Answer::Done(1));
         }
         if !served {
-            // They have run: the flow would be full otherwise.
+            // They have run: the flow would be busy otherwise.
             assert_eq!(f.send_file(flow, 1), Answer::Done(1));
             continue;
         }
         assert_eq!(f.send_file(flow, 1), Answer::Pass);
-        assert_eq!(f.engine.silent as usize, most);
+        assert_eq!(f.engine.outstanding as usize, most);
         assert_eq!(f.kernel.held(), (0, most));
         let crossings = || f.engine.counters.crossings.load(Ordering::Relaxed);
         let before = crossings();
@@ -192,7 +192,7 @@ fn arena_of_a_pool_that_lags() {
 /// Has the pool hold as many entries of another flow as may wait.
 fn no_room(f: &mut Fixture) {
     let other = f.flow(1);
-    while f.engine.outstanding + f.engine.silent < MOST_OUTSTANDING {
+    while f.engine.outstanding < MOST_OUTSTANDING {
         assert_eq!(f.send_file(other, 1), Answer::Done(1));
     }
 }
@@ -284,7 +284,7 @@ fn every_flow_can_be_uncorked() {
     for flow in &flows {
         assert_eq!(f.cork(*flow, true), Answer::Done(0));
     }
-    while f.engine.silent < MOST_OUTSTANDING {
+    while f.engine.outstanding < MOST_OUTSTANDING {
         assert_eq!(f.send_file(flows[1], 1), Answer::Done(1));
     }
     for flow in &flows {

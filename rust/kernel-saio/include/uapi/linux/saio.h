@@ -188,6 +188,11 @@ struct saio_params {
 #define SAIO_FLOW_FULL		(1U << 2)
 /* The connection failed; the socket has the error. */
 #define SAIO_FLOW_FAILED	(1U << 3)
+/*
+ * Operations wait, or somebody else runs them. What was taken off the queue for
+ * a flow that does not show this is done: its arena bytes may be used again.
+ */
+#define SAIO_FLOW_BUSY		(1U << 4)
 
 #define SAIO_FLOW_REF(index, gen)	((__u32)(gen) << 16 | (__u32)(index))
 #define SAIO_FLOW_INDEX(ref)		((__u32)(ref) & 0xffff)

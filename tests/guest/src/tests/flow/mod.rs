@@ -5,6 +5,7 @@
 pub mod bad_entries;
 pub mod blocking_writer;
 pub mod close_now;
+pub mod busy;
 pub mod cork_entry;
 pub mod ebusy;
 pub mod epollout_edge;
