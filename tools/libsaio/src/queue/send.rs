@@ -86,8 +86,8 @@ impl Queue {
     /// - `EAGAIN`: bytes wait for the peer. Epoll reports the socket as writable, also to who waits
     ///   for edges, when they have left.
     /// - `ENOBUFS`: arena or entries are used up, or the flow holds `flow_limit` bytes: submit and take
-    ///   completions, then try again. If that does not help, others wait for their peers: wait for
-    ///   completions.
+    ///   completions, then try again. If that does not help, peers that do not read have it all: write
+    ///   to the socket. The kernel keeps the order (`EAGAIN`, and writable when it is this one's turn).
     /// - `ECONNABORTED`: the flow has failed; the socket has the error.
     /// - `EBADF`: the flow has ended, or a descriptor of its socket was closed.
     /// - `EINVAL`: it is another queue's.
