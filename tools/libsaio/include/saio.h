@@ -127,9 +127,10 @@ int saio_probe(void);
 int saio_ring_open(struct saio **ring, const struct saio_options *options);
 
 /*
- * Closes a ring.  What was accepted for flows leaves, unless it stands in a
- * chain that was not submitted; calls that were not submitted do not run.
- * Their memory is not used any more.  NULL is ignored.
+ * Closes a ring.  What was accepted for flows leaves.  Ordinary calls that were
+ * not submitted do not run; only if entries of flows stand in chains that were
+ * not submitted, everything is submitted.  Afterwards no memory is used any
+ * more.  NULL is ignored.
  */
 void saio_ring_close(struct saio *ring);
 

@@ -29,3 +29,8 @@ pub mod pool;
 pub mod queue;
 pub mod ring;
 pub mod sys;
+
+/// The example of the manual has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/libsaio.md")]
+struct Manual;

@@ -129,8 +129,8 @@ unsafe fn send(
     let queue = unsafe { queue(ring) }?;
     let entry = entry(flags, tag)?;
     let flow = queue.flow(flow);
-    // SAFETY: the caller's contract.
     if let [one] = buffers {
+        // No memory is taken for one.
         // SAFETY: the caller's contract.
         return queue.send_vectored(flow, &[unsafe { slice_of(one) }?], entry);
     }

@@ -141,6 +141,21 @@ fn api_works() {
 }
 
 #[test]
+fn manual_compiles() {
+    let manual = fs::read_to_string(source().join("../../docs/libsaio.md")).unwrap();
+    let (_, code) = manual.split_once("```c\n").unwrap();
+    let (code, _) = code.split_once("```").unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("manual.c");
+    fs::write(
+        &file,
+        format!("{code}\nint main(void) {{ return !hello(-1); }}\n"),
+    )
+    .unwrap();
+    // It fails, with or without SAIO.
+    output(&mut Command::new(compile(&file, "manual", true)));
+}
+
+#[test]
 fn example_answers() {
     for (name, dynamic) in [("echo", true), ("echo-static", false)] {
         let program = compile(&source().join("examples/echo.c"), name, dynamic);

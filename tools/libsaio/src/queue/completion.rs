@@ -186,9 +186,12 @@ fn ran(result: &io::Result<usize>) -> bool {
 }
 
 impl Drop for Queue {
-    /// What was accepted for flows leaves, unless it stands in a chain. Ordinary calls that were
-    /// not submitted do not run.
+    /// See [`Queue`].
     fn drop(&mut self) {
+        if self.promised {
+            // Nobody else could run them, and until they have run the flows could not be given up.
+            let _ = self.submit();
+        }
         // What has run gives back what it holds.
         while self.next_completion().is_some() {}
         for place in mem::take(&mut self.flows) {

@@ -139,8 +139,8 @@ struct Registered {
 /// std::thread::spawn(move || drop(queue)); // not Send
 /// ```
 ///
-/// When it is dropped, what was accepted for flows leaves, unless it stands in a chain that was not
-/// submitted. Ordinary calls that were not submitted do not run.
+/// When it is dropped, what was accepted for flows leaves. Ordinary calls that were not submitted do not
+/// run; only if entries of flows stand in chains that were not submitted, everything is submitted.
 pub struct Queue {
     flows: Vec<Registered>,
     slots: Slots,
@@ -151,6 +151,8 @@ pub struct Queue {
     served: bool,
     /// There may be entries that only this thread can run, in the queue or put aside by the kernel.
     owed: bool,
+    /// There may be entries of flows in chains among them, for which whole flows have to wait.
+    promised: bool,
     id: u32,
     ring: Ring,
 }
@@ -193,6 +195,7 @@ impl Queue {
             arena: Box::new(Arena::new(params.arena_size as usize)),
             served: false,
             owed: false,
+            promised: false,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             ring,
         }
@@ -347,7 +350,7 @@ impl Queue {
             // The kernel stops early for work of its own, such as the end of a closed file.
             let left = self.ring.pending();
             if left == 0 {
-                self.owed = false;
+                (self.owed, self.promised) = (false, false);
                 return Ok(total);
             }
             if left >= pending {

@@ -20,6 +20,11 @@ impl Chained {
         self.len += 1;
     }
 
+    /// Whether the next entry begins a new chain.
+    fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The next entry begins a new chain.
     pub(super) fn end(&mut self) {
         self.len = 0;
@@ -132,10 +137,13 @@ impl Queue {
         if !self.ring.push(&sqe) {
             return Err(libc::ENOBUFS);
         }
+        if entry.links() != 0 || !self.chained.is_empty() {
+            self.owed = true;
+            self.promised |= sqe.flags & sys::SQE_FLOW != 0;
+        }
         if entry.links() == 0 {
             self.chained.end();
         } else {
-            self.owed = true;
             self.chained.push(Key(sqe.user_data));
         }
         Ok(())

@@ -289,3 +289,22 @@ fn with_a_pool_flows_need_no_crossing() {
     queue.send(flow, b"z", 3).unwrap();
     assert_eq!(queue.submit().unwrap(), 1);
 }
+
+#[test]
+fn promise_in_a_chain_is_kept() {
+    let (mut queue, kernel) = fake();
+    let flow = register(&mut queue);
+    queue.send(flow, b"one ", Entry::new(1).link()).unwrap();
+    queue.send(flow, b"two", 2).unwrap();
+    drop(queue);
+    assert_eq!(kernel.sent(0), b"one two");
+
+    // Calls alone are dropped.
+    let (mut queue, kernel) = fake();
+    let file = Rc::new(File::open("/dev/null").unwrap());
+    queue.push(Call::sync(&file), Entry::new(1).link()).unwrap();
+    queue.push(Call::sync(&file), 2).unwrap();
+    drop(queue);
+    assert_eq!(kernel.ran().len(), 0);
+    assert_eq!(Rc::strong_count(&file), 1);
+}
