@@ -258,7 +258,7 @@ impl Call {
     /// # Safety
     ///
     /// As for [`Self::raw`], whatever that result is.
-    pub const unsafe fn with_result(mut self, arg: u8, back: u8) -> Self {
+    pub unsafe fn with_result(mut self, arg: u8, back: u8) -> Self {
         self.from = Some((arg, back));
         self
     }
