@@ -15,8 +15,18 @@ pub enum Health {
     Usable,
     /// Bytes wait for the peer: a write gets `EAGAIN`.
     Full,
-    /// Gone, failed, or a descriptor of the socket was closed: no early answers.
+    /// The connection was reset; the socket has the error.
+    Failed,
+    /// Ended, or a descriptor of the socket was closed: no early answers.
     Gone,
+}
+
+impl Health {
+    /// Whether there are no early answers any more.
+    #[inline]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Failed | Self::Gone)
+    }
 }
 
 const STATE: u32 =
@@ -63,6 +73,7 @@ impl FlowRef {
         match word & STATE {
             sys::SAIO_FLOW_USED => Health::Usable,
             state if state == sys::SAIO_FLOW_USED | sys::SAIO_FLOW_FULL => Health::Full,
+            state if state & sys::SAIO_FLOW_FAILED != 0 => Health::Failed,
             _ => Health::Gone,
         }
     }
@@ -95,14 +106,15 @@ mod tests {
         let health = |gen: u32, state| flow.health(gen << 16 | state);
         assert_eq!(health(3, SAIO_FLOW_USED), Health::Usable);
         assert_eq!(health(3, SAIO_FLOW_USED | SAIO_FLOW_FULL), Health::Full);
-        for bad in [
-            0,
-            SAIO_FLOW_USED | SAIO_FLOW_STALE,
+        for failed in [
             SAIO_FLOW_USED | SAIO_FLOW_FAILED,
             SAIO_FLOW_USED | SAIO_FLOW_FULL | SAIO_FLOW_FAILED,
-            SAIO_FLOW_FULL,
+            SAIO_FLOW_USED | SAIO_FLOW_STALE | SAIO_FLOW_FAILED,
         ] {
-            assert_eq!(health(3, bad), Health::Gone, "{bad:x}");
+            assert_eq!(health(3, failed), Health::Failed, "{failed:x}");
+        }
+        for gone in [0, SAIO_FLOW_USED | SAIO_FLOW_STALE, SAIO_FLOW_FULL] {
+            assert_eq!(health(3, gone), Health::Gone, "{gone:x}");
         }
         assert_eq!(health(4, SAIO_FLOW_USED), Health::Gone);
     }

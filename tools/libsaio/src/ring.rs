@@ -6,11 +6,13 @@ use std::ffi::c_int;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use saio_logic::ring::{Producer, Reader};
 
 #[cfg(any(test, feature = "fake"))]
 use crate::fake::Kernel;
+use crate::flow::FlowRef;
 use crate::pool;
 use crate::sys::{self, saio_cqe, saio_params, saio_ring, saio_ring_pool, saio_sqe};
 
@@ -202,6 +204,57 @@ impl Ring {
         }
         // SAFETY: the caller's contract.
         unsafe { sys::enter(self.fd, to_submit, min_complete, 0) }
+    }
+
+    /// As [`Self::enter`], but the wait ends after `timeout`, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::enter`].
+    pub unsafe fn enter_for(
+        &mut self,
+        to_submit: u32,
+        min_complete: u32,
+        timeout: Option<Duration>,
+    ) -> isize {
+        let Some(timeout) = timeout else {
+            // SAFETY: the caller's contract.
+            return unsafe { self.enter(to_submit, min_complete) };
+        };
+        #[cfg(any(test, feature = "fake"))]
+        if let Some(kernel) = &self.fake {
+            return kernel.enter(to_submit);
+        }
+        // Zero would be no limit.
+        let ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX).max(1);
+        // SAFETY: the caller's contract.
+        unsafe { sys::enter_timeout(self.fd, to_submit, min_complete, ns) }
+    }
+
+    /// Makes a flow of the connected TCP socket `socket`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `SAIO_REGISTER_FLOW`, see docs/abi.md.
+    pub fn register(&mut self, socket: c_int) -> io::Result<FlowRef> {
+        #[cfg(any(test, feature = "fake"))]
+        if let Some(kernel) = &self.fake {
+            return kernel.register();
+        }
+        sys::register_flow(self.fd, socket).map(FlowRef::from_raw)
+    }
+
+    /// Gives a flow up. What it holds still leaves.
+    ///
+    /// # Errors
+    ///
+    /// Those of `SAIO_UNREGISTER_FLOW`, see docs/abi.md.
+    pub fn unregister(&mut self, flow: FlowRef) -> io::Result<()> {
+        #[cfg(any(test, feature = "fake"))]
+        if let Some(kernel) = &self.fake {
+            return kernel.unregister(flow);
+        }
+        sys::unregister_flow(self.fd, flow.raw())
     }
 
     /// Takes the oldest completion.

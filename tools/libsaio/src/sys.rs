@@ -142,6 +142,33 @@ pub unsafe fn enter(fd: c_int, to_submit: u32, min_complete: u32, flags: u32) ->
     unsafe { syscall(__NR_saio_enter as c_long, args) }
 }
 
+/// As [`enter`], but the wait ends after `timeout_ns` nanoseconds; 0: no limit.
+///
+/// # Safety
+///
+/// As for [`enter`].
+pub unsafe fn enter_timeout(
+    fd: c_int,
+    to_submit: u32,
+    min_complete: u32,
+    timeout_ns: u64,
+) -> isize {
+    let mut arg = saio_enter_arg {
+        timeout_ns,
+        ..Default::default()
+    };
+    let args = [
+        fd as usize,
+        to_submit as usize,
+        min_complete as usize,
+        0,
+        &raw mut arg as usize,
+        size_of::<saio_enter_arg>(),
+    ];
+    // SAFETY: the caller's contract; the structure is ours and as long as said.
+    unsafe { syscall(__NR_saio_enter as c_long, args) }
+}
+
 /// `SAIO_REGISTER_FLOW`: makes a flow of the connected TCP socket `socket`.
 ///
 /// # Errors
@@ -259,6 +286,10 @@ mod tests {
         assert_eq!(size_of::<saio_ring>(), 192);
         assert_eq!(size_of::<saio_params>(), SAIO_PARAMS_SIZE_VER0 as usize);
         assert_eq!(size_of::<saio_flow_reg>(), SAIO_FLOW_REG_SIZE_VER0 as usize);
+        assert_eq!(
+            size_of::<saio_enter_arg>(),
+            SAIO_ENTER_ARG_SIZE_VER0 as usize
+        );
         assert_eq!(
             size_of::<saio_ring_pool>(),
             SAIO_RING_POOL_SIZE_VER0 as usize

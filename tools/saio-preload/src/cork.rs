@@ -13,7 +13,7 @@
 
 use std::ffi::c_int;
 
-use saio::flow::{FlowRef, Health};
+use saio::flow::FlowRef;
 
 use crate::defer::Answer;
 use crate::fds::{self, State};
@@ -71,7 +71,7 @@ impl Engine {
     /// Sets `TCP_CORK`.
     pub fn set_cork(&mut self, fd: c_int, flow: FlowRef, on: bool) -> Answer {
         let index = flow.index();
-        if flow.health(self.ring.flow_word(index)) == Health::Gone {
+        if flow.health(self.ring.flow_word(index)).is_over() {
             return self.gone(fd, flow);
         }
         let Some(state) = self.flows.get_mut(index) else {
@@ -165,7 +165,7 @@ impl Engine {
                 continue;
             }
             let (fd, flow) = (state.fd, state.flow);
-            if flow.health(self.ring.flow_word(index)) == Health::Gone {
+            if flow.health(self.ring.flow_word(index)).is_over() {
                 // The program's uncork may go past the queue.
                 self.let_go(flow);
                 continue;

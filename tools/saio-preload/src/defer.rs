@@ -125,7 +125,7 @@ impl Engine {
         if !self.room() {
             return self.pass(Flush::Room);
         }
-        if flow.health(self.ring.flow_word(flow.index())) == Health::Gone {
+        if flow.health(self.ring.flow_word(flow.index())).is_over() {
             return self.gone(fd, flow);
         }
         if !self.push_option(fd, flow, name, on) {
@@ -223,7 +223,7 @@ impl Engine {
                 bump(&self.counters.full);
                 Err(Answer::Again)
             }
-            Health::Gone => Err(self.gone(fd, flow)),
+            Health::Failed | Health::Gone => Err(self.gone(fd, flow)),
         }
     }
 
