@@ -7,6 +7,7 @@
 //! - [`arena`]: which part of the payload arena is in use
 //! - [`flow`]: references and status words of registered sockets
 //! - [`pool`]: the system's worker pools
+//! - [`preload`]: what the preload library and its surroundings agree on
 //!
 //! Made to be used inside an `LD_PRELOAD` library too: system calls are made
 //! without libc, so that neither `errno` nor an interposed function is touched,
@@ -20,5 +21,6 @@ pub mod arena;
 pub mod fake;
 pub mod flow;
 pub mod pool;
+pub mod preload;
 pub mod ring;
 pub mod sys;

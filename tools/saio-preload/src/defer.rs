@@ -11,8 +11,9 @@ use saio::sys;
 use crate::cork::Cork;
 use crate::fds::{self, Kind, State};
 use crate::queue::{entry, Engine, Flow, MAX_CLOSING, MAX_FLOWS};
-use crate::stats::{bump, Call, Flush};
+use crate::stats::{bump, Call, Flush, Why};
 use crate::tag::Tag;
+use crate::tls;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ pub enum Answer {
     Again,
     /// Make the call; nothing is queued before it any more. With a pool what was queued may not have
     /// run: the kernel then answers as a socket without room does.
-    Pass,
+    Pass(Why),
 }
 
 /// Part of a file to send.
@@ -74,7 +75,7 @@ impl Engine {
             return answer;
         }
         let Some(chunk) = self.arena.alloc(len).or_else(|| self.make_chunk(len)) else {
-            return Answer::Pass;
+            return Answer::Pass(Why::Room);
         };
         fill(self.ring.arena(chunk.offset()));
         let more = more || self.holds(flow);
@@ -87,8 +88,9 @@ impl Engine {
             args,
         )) {
             self.arena.free(chunk);
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
+        self.head = place(flow, self.queued);
         self.outstanding += 1;
         self.queued_data(flow, len, more);
         Answer::Done(len as isize)
@@ -108,10 +110,13 @@ impl Engine {
             0,
             0,
         ];
+        if self.head == place(flow, self.queued) {
+            bump(&self.counters.joined);
+        }
         // Nothing depends on the completion: the bytes before it, which do, have their own.
         let file = entry(libc::SYS_sendfile, self.untold, Tag::Counted, args);
         if !self.push(&file) {
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
         self.queued_silently(flow.index());
         self.queued_data(flow, part.len, false);
@@ -124,13 +129,13 @@ impl Engine {
             return self.set_cork(fd, flow, on);
         }
         if !self.room() {
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
         if flow.health(self.ring.flow_word(flow.index())) == Health::Gone {
             return self.gone(fd, flow);
         }
         if !self.push_option(fd, flow, name, on) {
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
         self.tick();
         Answer::Done(0)
@@ -140,33 +145,35 @@ impl Engine {
     /// queued run before it: when a number leaves the file table, the kernel takes what is
     /// published, and leaves it to a workqueue.
     pub fn close_any(&mut self, fd: c_int, state: State) -> Answer {
-        match state.kind() {
+        let call = match state.kind() {
+            Kind::File => Call::CloseFile,
+            _ => Call::Close,
+        };
+        let answer = match state.kind() {
             Kind::Flow if state.owner() == self.id => {
-                let answer = self.close_flow(fd, FlowRef::from_raw(state.value()));
-                self.count(Call::Close, answer);
-                answer
+                self.drop_cork(FlowRef::from_raw(state.value()).index());
+                self.close_connection(fd)
             }
-            _ if self.queued == 0 => Answer::Pass,
-            Kind::Candidate if fds::closes_wait() => {
-                let answer = self.close(fd);
-                self.count(Call::Close, answer);
-                answer
-            }
+            _ if self.queued == 0 => Answer::Pass(Why::Idle),
+            Kind::Candidate => self.close_connection(fd),
+            _ if self.bars(call) => self.pass(tls::why_barred(call)),
             // Known to be regular, and open for reading only: nothing can fail. A queued
             // `sendfile` may name it.
-            Kind::File if fds::size(fd).is_some() => {
-                let answer = self.close(fd);
-                self.count(Call::CloseFile, answer);
-                answer
-            }
-            _ => self.pass(Flush::Pass),
-        }
+            Kind::File if fds::size(fd).is_some() => self.close(fd),
+            Kind::File => self.pass(Why::File),
+            Kind::Flow => self.pass(Why::Thread),
+            _ => self.pass(state.why()),
+        };
+        self.count(call, answer);
+        answer
     }
 
-    fn close_flow(&mut self, fd: c_int, flow: FlowRef) -> Answer {
-        self.drop_cork(flow.index());
+    fn close_connection(&mut self, fd: c_int) -> Answer {
+        if self.bars(Call::Close) {
+            return self.pass(tls::why_barred(Call::Close));
+        }
         if !fds::closes_wait() {
-            return self.pass(Flush::Pass);
+            return self.pass(Why::Epoll);
         }
         self.close(fd)
     }
@@ -175,7 +182,7 @@ impl Engine {
         let args = [fd as u64, 0, 0, 0, 0, 0];
         let close = entry(libc::SYS_close, sys::SQE_SKIP_SUCCESS, Tag::Close(fd), args);
         if self.closings == MAX_CLOSING || !self.push(&close) {
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
         self.closing[self.closings] = fd;
         self.closings += 1;
@@ -189,7 +196,7 @@ impl Engine {
     fn ready(&mut self, fd: c_int, flow: FlowRef, len: usize) -> Result<(), Answer> {
         let index = flow.index();
         if index >= MAX_FLOWS || !self.room() {
-            return Err(self.pass(Flush::Room));
+            return Err(self.pass(Why::Room));
         }
         self.judge(fd, flow)?;
         let batch = self.batch;
@@ -206,7 +213,7 @@ impl Engine {
             // batches is bounded by the arena, which is smaller than what fails a connection
             // (twice `flow_limit`), and files, which take no memory, by MOST_OUTSTANDING.
             if !self.alive() || self.served {
-                return Err(Answer::Pass);
+                return Err(Answer::Pass(Why::Bytes));
             }
             self.judge(fd, flow)?;
             self.flows[index].batch = self.batch;
@@ -220,10 +227,7 @@ impl Engine {
     fn judge(&mut self, fd: c_int, flow: FlowRef) -> Result<(), Answer> {
         match flow.health(self.ring.flow_word(flow.index())) {
             Health::Usable => Ok(()),
-            Health::Full => {
-                bump(&self.counters.full);
-                Err(Answer::Again)
-            }
+            Health::Full => Err(Answer::Again),
             Health::Gone => Err(self.gone(fd, flow)),
         }
     }
@@ -237,7 +241,7 @@ impl Engine {
         if let Some(chunk) = self.arena.alloc(len) {
             return Some(chunk);
         }
-        self.pass(Flush::Room);
+        self.pass(Why::Room);
         if self.alive() {
             self.arena.alloc(len)
         } else {
@@ -266,27 +270,40 @@ impl Engine {
 
     /// Has the queue run, or handed to the pool, so that the call can be made.
     #[cold]
-    pub fn pass(&mut self, why: Flush) -> Answer {
-        self.sync(why);
+    pub fn pass(&mut self, why: Why) -> Answer {
+        let room = why == Why::Room;
+        self.sync(if room { Flush::Room } else { Flush::Pass });
         // Also if there was nothing to flush: room comes from here.
         self.reap();
-        Answer::Pass
+        Answer::Pass(why)
     }
 
     /// The status word says that the flow takes no early answers any more.
     #[cold]
     pub fn gone(&mut self, fd: c_int, flow: FlowRef) -> Answer {
-        self.leave(fd, flow, Flush::Gone);
-        Answer::Pass
+        self.leave(fd, flow, Flush::Gone, Why::Gone);
+        Answer::Pass(Why::Gone)
+    }
+
+    /// Whether calls of this kind go straight through, whatever they are on.
+    #[inline]
+    pub fn bars(&self, call: Call) -> bool {
+        self.barred.has(call)
     }
 
     /// Counts a call that was answered.
     #[inline]
     pub fn count(&self, call: Call, answer: Answer) {
-        match answer {
-            Answer::Done(_) => bump(&self.counters.deferred[call as usize]),
-            Answer::Pass => bump(&self.counters.passed[call as usize]),
-            Answer::Again => {}
-        }
+        bump(match answer {
+            Answer::Done(_) => &self.counters.deferred[call as usize],
+            Answer::Pass(why) => &self.counters.passed[call as usize][why as usize],
+            Answer::Again => &self.counters.full[call as usize],
+        });
     }
+}
+
+/// What comes directly behind the entry of a flow that is the last of `queued`, in a word.
+#[inline]
+fn place(flow: FlowRef, queued: u32) -> u64 {
+    u64::from(flow.raw()) << 32 | u64::from(queued)
 }

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 
 use saio::arena::Arena;
 use saio::flow::{FlowRef, Health};
+use saio::preload::rules::Calls;
 use saio::ring::Ring;
 use saio::sys::{self, saio_sqe};
 
@@ -14,6 +15,7 @@ use crate::cork::Cork;
 use crate::flush::refused;
 use crate::stats::{bump, Counters, Flush};
 use crate::tag::Tag;
+use crate::tls;
 
 /// Entries of a ring; leaves room beyond [`MAX_BATCH`] for corks and the wait.
 pub const SQ_ENTRIES: u32 = 256;
@@ -107,6 +109,11 @@ pub struct Engine {
     pub waited: Option<i64>,
     /// Waits may be entries.
     pub merge: bool,
+    /// Calls that go straight through, whatever they are on.
+    pub barred: Calls,
+    /// The flow of the last bytes from the arena and `queued` behind them: what is queued with the
+    /// same two is the next entry.
+    pub head: u64,
     pub closing: [c_int; MAX_CLOSING],
     pub closings: usize,
     /// Flows with a virtual cork.
@@ -146,6 +153,8 @@ impl Engine {
             max_age: MAX_AGE + step(),
             waited: None,
             merge: true,
+            barred: tls::barred(),
+            head: 0,
             closing: [-1; MAX_CLOSING],
             closings: 0,
             corked: [0; MAX_CORKED],
