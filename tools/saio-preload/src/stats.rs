@@ -173,9 +173,9 @@ fn json(out: &mut impl Write) -> fmt::Result {
         // Its characters need no escapes.
         write!(out, ",\"pool\":\"{pool}\"")?;
     }
-    if let Some(lists) = rules::matched() {
+    if let Some(patterns) = rules::matched() {
         // Nor do those of patterns.
-        write!(out, ",\"lists\":[{lists}]")?;
+        write!(out, ",\"rules\":[{patterns}]")?;
     }
     write!(
         out,

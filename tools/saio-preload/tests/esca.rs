@@ -89,14 +89,14 @@ fn patched_server_runs_with_the_library_and_without() {
 
     // The same by a rule for programs of this name.
     run.env_remove("SAIO_MODE")
-        .env("SAIO_LIST", "nginx=off;serv*=off");
+        .env("SAIO_RULES", "nginx=off;serv*=off");
     let said = right(&run.output().unwrap(), "library");
     let server = said
         .lines()
         .find(|line| line.contains("\"server\""))
         .unwrap();
     assert!(
-        server.contains("\"mode\":\"off\",\"lists\":[\"serv*\"]"),
+        server.contains("\"mode\":\"off\",\"rules\":[\"serv*\"]"),
         "{server}"
     );
     assert!(!said.contains("no SAIO"), "{said}");

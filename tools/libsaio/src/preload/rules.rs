@@ -11,7 +11,7 @@ use std::ffi::CStr;
 use super::Call;
 
 /// The variable of the environment.
-pub const VARIABLE: &CStr = c"SAIO_LIST";
+pub const VARIABLE: &CStr = c"SAIO_RULES";
 
 /// Longest pattern in bytes.
 pub const PATTERN_MAX: usize = 255;
