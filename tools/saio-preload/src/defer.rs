@@ -37,6 +37,23 @@ pub enum Answer {
     Pass(Why),
 }
 
+/// Why a flow takes nothing now: an [`Answer`] that is small enough for a register.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Again,
+    Pass(Why),
+}
+
+impl From<Refusal> for Answer {
+    #[cold]
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Again => Self::Again,
+            Refusal::Pass(why) => Self::Pass(why),
+        }
+    }
+}
+
 /// Part of a file to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
@@ -71,8 +88,8 @@ impl Engine {
         more: bool,
         fill: impl FnOnce(*mut u8),
     ) -> Answer {
-        if let Err(answer) = self.ready(fd, flow, len) {
-            return answer;
+        if let Err(refusal) = self.ready(fd, flow, len) {
+            return refusal.into();
         }
         let Some(chunk) = self.arena.alloc(len).or_else(|| self.make_chunk(len)) else {
             return Answer::Pass(Why::Room);
@@ -90,7 +107,7 @@ impl Engine {
             self.arena.free(chunk);
             return self.pass(Why::Room);
         }
-        self.head = place(flow, self.queued);
+        self.flows[flow.index()].head = self.queued;
         self.outstanding += 1;
         self.queued_data(flow, len, more);
         Answer::Done(len as isize)
@@ -99,8 +116,8 @@ impl Engine {
     /// Queues part of a file, whose size is known to reach that far.
     #[inline]
     pub fn send_file(&mut self, fd: c_int, flow: FlowRef, part: Part) -> Answer {
-        if let Err(answer) = self.ready(fd, flow, part.len) {
-            return answer;
+        if let Err(refusal) = self.ready(fd, flow, part.len) {
+            return refusal.into();
         }
         let args = [
             flow.arg(fd),
@@ -110,7 +127,7 @@ impl Engine {
             0,
             0,
         ];
-        if self.head == place(flow, self.queued) {
+        if self.flows[flow.index()].head == self.queued {
             bump(&self.counters.joined);
         }
         // Nothing depends on the completion: the bytes before it, which do, have their own.
@@ -145,27 +162,39 @@ impl Engine {
     /// queued run before it: when a number leaves the file table, the kernel takes what is
     /// published, and leaves it to a workqueue.
     pub fn close_any(&mut self, fd: c_int, state: State) -> Answer {
-        let call = match state.kind() {
-            Kind::File => Call::CloseFile,
-            _ => Call::Close,
-        };
-        let answer = match state.kind() {
+        let (call, answer) = match state.kind() {
             Kind::Flow if state.owner() == self.id => {
                 self.drop_cork(FlowRef::from_raw(state.value()).index());
-                self.close_connection(fd)
+                (Call::Close, self.close_connection(fd))
             }
-            _ if self.queued == 0 => Answer::Pass(Why::Idle),
-            Kind::Candidate => self.close_connection(fd),
-            _ if self.bars(call) => self.pass(tls::why_barred(call)),
+            Kind::Candidate if self.queued != 0 => (Call::Close, self.close_connection(fd)),
             // Known to be regular, and open for reading only: nothing can fail. A queued
             // `sendfile` may name it.
-            Kind::File if fds::size(fd).is_some() => self.close(fd),
-            Kind::File => self.pass(Why::File),
-            Kind::Flow => self.pass(Why::Thread),
-            _ => self.pass(state.why()),
+            Kind::File
+                if self.queued != 0 && fds::size(fd).is_some() && !self.bars(Call::CloseFile) =>
+            {
+                (Call::CloseFile, self.close(fd))
+            }
+            _ => self.close_behind(state),
         };
         self.count(call, answer);
         answer
+    }
+
+    /// A close that is not queued.
+    #[cold]
+    fn close_behind(&mut self, state: State) -> (Call, Answer) {
+        let call = Call::of_close(state.kind() == Kind::File);
+        if self.queued == 0 {
+            return (call, Answer::Pass(Why::Idle));
+        }
+        let why = match state.kind() {
+            _ if self.bars(call) => tls::why_barred(call),
+            Kind::File => Why::File,
+            Kind::Flow => Why::Thread,
+            _ => state.why(),
+        };
+        (call, self.pass(why))
     }
 
     fn close_connection(&mut self, fd: c_int) -> Answer {
@@ -193,10 +222,11 @@ impl Engine {
 
     /// Whether `len` more bytes may be queued for the flow.
     #[inline]
-    fn ready(&mut self, fd: c_int, flow: FlowRef, len: usize) -> Result<(), Answer> {
+    fn ready(&mut self, fd: c_int, flow: FlowRef, len: usize) -> Result<(), Refusal> {
         let index = flow.index();
         if index >= MAX_FLOWS || !self.room() {
-            return Err(self.pass(Why::Room));
+            self.pass(Why::Room);
+            return Err(Refusal::Pass(Why::Room));
         }
         self.judge(fd, flow)?;
         let batch = self.batch;
@@ -204,6 +234,7 @@ impl Engine {
         if state.batch != batch {
             state.batch = batch;
             state.bytes = 0;
+            state.head = 0;
         }
         if state.bytes + len as u32 > MAX_BYTES {
             self.flush(Flush::Bytes);
@@ -213,22 +244,25 @@ impl Engine {
             // batches is bounded by the arena, which is smaller than what fails a connection
             // (twice `flow_limit`), and files, which take no memory, by MOST_OUTSTANDING.
             if !self.alive() || self.served {
-                return Err(Answer::Pass(Why::Bytes));
+                return Err(Refusal::Pass(Why::Bytes));
             }
             self.judge(fd, flow)?;
-            self.flows[index].batch = self.batch;
-            self.flows[index].bytes = 0;
+            let state = &mut self.flows[index];
+            (state.batch, state.bytes, state.head) = (self.batch, 0, 0);
         }
         Ok(())
     }
 
     /// Asks the status word whether the flow takes bytes.
     #[inline]
-    fn judge(&mut self, fd: c_int, flow: FlowRef) -> Result<(), Answer> {
+    fn judge(&mut self, fd: c_int, flow: FlowRef) -> Result<(), Refusal> {
         match flow.health(self.ring.flow_word(flow.index())) {
             Health::Usable => Ok(()),
-            Health::Full => Err(Answer::Again),
-            Health::Gone => Err(self.gone(fd, flow)),
+            Health::Full => Err(Refusal::Again),
+            Health::Gone => {
+                self.gone(fd, flow);
+                Err(Refusal::Pass(Why::Gone))
+            }
         }
     }
 
@@ -294,16 +328,18 @@ impl Engine {
     /// Counts a call that was answered.
     #[inline]
     pub fn count(&self, call: Call, answer: Answer) {
+        match answer {
+            Answer::Done(_) => bump(&self.counters.deferred[call as usize]),
+            other => self.count_undone(call, other),
+        }
+    }
+
+    #[cold]
+    fn count_undone(&self, call: Call, answer: Answer) {
         bump(match answer {
-            Answer::Done(_) => &self.counters.deferred[call as usize],
+            Answer::Done(_) => return,
             Answer::Pass(why) => &self.counters.passed[call as usize][why as usize],
             Answer::Again => &self.counters.full[call as usize],
         });
     }
-}
-
-/// What comes directly behind the entry of a flow that is the last of `queued`, in a word.
-#[inline]
-fn place(flow: FlowRef, queued: u32) -> u64 {
-    u64::from(flow.raw()) << 32 | u64::from(queued)
 }

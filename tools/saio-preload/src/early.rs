@@ -7,11 +7,12 @@ use std::ffi::c_int;
 use saio::flow::FlowRef;
 
 use crate::defer::Answer;
+use crate::errno;
 use crate::fds::{self, Kind, State};
 use crate::queue::Engine;
 use crate::setup::{quiesce, register};
 use crate::stats::{self, Call, Flush, Why};
-use crate::{errno, tls};
+use crate::tls::{self, Guard};
 
 /// Answers a write-side call on `fd` by `defer`, if `fd` is a flow of this thread or now
 /// becomes one. `None`: make the call; nothing that was queued is behind it.
@@ -22,7 +23,7 @@ pub fn early(
     fd: c_int,
     call: Call,
     deferrable: bool,
-    why: impl FnOnce() -> Why,
+    why: impl Fn() -> Why,
     defer: impl FnOnce(&mut Engine, FlowRef) -> Answer,
 ) -> Option<isize> {
     let state = fds::get(fd);
@@ -30,7 +31,7 @@ pub fn early(
         Kind::Flow => FlowRef::from_raw(state.value()),
         Kind::Candidate => {
             let obstacle = if deferrable { None } else { Some(why()) };
-            return of_candidate(fd, state, call, obstacle, defer);
+            new_flow(fd, state, call, obstacle)?
         }
         Kind::Closing => {
             errno::set(libc::EBADF);
@@ -41,8 +42,8 @@ pub fn early(
             return None;
         }
     };
-    let engine = tls::engine().filter(|engine| state.owner() == engine.id);
-    let Some(mut engine) = engine else {
+    let own = |engine: &Guard| state.owner() == engine.id || state.kind() == Kind::Candidate;
+    let Some(mut engine) = tls::engine().filter(own) else {
         stats::through(call, Why::Thread);
         return None;
     };
@@ -56,17 +57,7 @@ pub fn early(
         engine.count(call, Answer::Pass(why));
         return None;
     }
-    answer(&mut engine, call, flow, defer)
-}
-
-#[inline]
-fn answer(
-    engine: &mut Engine,
-    call: Call,
-    flow: FlowRef,
-    defer: impl FnOnce(&mut Engine, FlowRef) -> Answer,
-) -> Option<isize> {
-    let answer = defer(engine, flow);
+    let answer = defer(&mut engine, flow);
     engine.count(call, answer);
     match answer {
         Answer::Done(ret) => Some(ret),
@@ -78,22 +69,14 @@ fn answer(
     }
 }
 
-/// A call on a connection that is no flow yet.
+/// The flow that a connection becomes by this call; if it does not, that is counted.
 #[cold]
-fn of_candidate(
-    fd: c_int,
-    state: State,
-    call: Call,
-    obstacle: Option<Why>,
-    defer: impl FnOnce(&mut Engine, FlowRef) -> Answer,
-) -> Option<isize> {
-    match candidate(fd, state, call, obstacle) {
-        Ok(flow) => answer(&mut *tls::engine()?, call, flow, defer),
-        Err(why) => {
-            stats::through(call, why);
-            None
-        }
+fn new_flow(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Option<FlowRef> {
+    let flow = candidate(fd, state, call, obstacle);
+    if let Err(why) = flow {
+        stats::through(call, why);
     }
+    flow.ok()
 }
 
 /// Makes a flow of a connection. It becomes one with the second response, that is a write in a

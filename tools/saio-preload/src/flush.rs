@@ -183,7 +183,6 @@ impl Engine {
     fn settle(&mut self) {
         self.batch = self.batch.wrapping_add(1);
         self.queued = 0;
-        self.head = 0;
     }
 
     /// The ring does not work any more: the thread goes on without.

@@ -26,11 +26,7 @@ hook! {
                 return 0;
             }
         } else {
-            let call = match state.kind() {
-                Kind::File => Call::CloseFile,
-                _ => Call::Close,
-            };
-            stats::through(call, Why::Idle);
+            stats::through(Call::of_close(state.kind() == Kind::File), Why::Idle);
         }
         fds::forget(fd);
         pass!(close(fd))

@@ -51,6 +51,9 @@ pub struct Flow {
     pub batch: u32,
     /// Bytes queued in that batch.
     pub bytes: u32,
+    /// [`Engine::queued`] behind the last bytes from the arena in that batch: what is queued then is
+    /// the next entry.
+    pub head: u32,
     pub cork: Cork,
     /// The last write had `MSG_MORE`, and there was no uncork since: TCP may hold bytes.
     pub more: bool,
@@ -65,6 +68,7 @@ impl Flow {
         flow: FlowRef::from_raw(0),
         batch: 0,
         bytes: 0,
+        head: 0,
         cork: Cork::Unknown,
         more: false,
         silent: 0,
@@ -111,9 +115,6 @@ pub struct Engine {
     pub merge: bool,
     /// Calls that go straight through, whatever they are on.
     pub barred: Calls,
-    /// The flow of the last bytes from the arena and `queued` behind them: what is queued with the
-    /// same two is the next entry.
-    pub head: u64,
     pub closing: [c_int; MAX_CLOSING],
     pub closings: usize,
     /// Flows with a virtual cork.
@@ -154,7 +155,6 @@ impl Engine {
             waited: None,
             merge: true,
             barred: tls::barred(),
-            head: 0,
             closing: [-1; MAX_CLOSING],
             closings: 0,
             corked: [0; MAX_CORKED],

@@ -12,7 +12,8 @@ macro_rules! named {
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[repr(u8)]
+        // As wide as what a call returns: the library passes both in the same register.
+        #[repr(isize)]
         pub enum $Enum { $($(#[$doc])* $Name,)* }
 
         impl $Enum {
@@ -53,6 +54,17 @@ named! {
         Close = "close",
         /// `close` of a file that was opened for reading
         CloseFile = "close_file",
+    }
+}
+
+impl Call {
+    /// A `close`, of a file that was opened for reading or of something else.
+    pub const fn of_close(file: bool) -> Self {
+        if file {
+            Self::CloseFile
+        } else {
+            Self::Close
+        }
     }
 }
 
