@@ -157,12 +157,22 @@ pub fn write() {
         return;
     }
     let idle = RINGS.load(Ordering::Relaxed) == 0 && ACCEPTED.load(Ordering::Relaxed) == 0;
-    if idle && FORKED.load(Ordering::Relaxed) {
+    if idle && FORKED.load(Ordering::Relaxed) && !had_connections() {
         return;
     }
     let mut line = Line::<LINE>::new();
     let _ = json(&mut line);
     line.send(fd);
+}
+
+/// Whether the process wrote to connections that others made flows, or could have.
+fn had_connections() -> bool {
+    let on_connection = |calls: &[AtomicU64; WHYS]| {
+        let whys = Why::ALL.iter().zip(calls);
+        whys.filter(|(why, _)| why.on_connection())
+            .any(|(_, count)| count.load(Ordering::Relaxed) != 0)
+    };
+    THROUGH.iter().any(on_connection)
 }
 
 fn json(out: &mut impl Write) -> fmt::Result {

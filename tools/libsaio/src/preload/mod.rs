@@ -122,6 +122,14 @@ named! {
     }
 }
 
+impl Why {
+    /// Whether the call was one on a connection that the program accepted, as far as is known. Only those are of
+    /// interest if the question is why something was not queued.
+    pub const fn on_connection(self) -> bool {
+        !matches!(self, Self::Off | Self::Other | Self::Idle)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

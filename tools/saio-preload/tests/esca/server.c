@@ -126,7 +126,7 @@ static void serve(int listener)
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = listener };
 	struct epoll_event events[CONNECTIONS + 1];
 	unsigned int request;
-	int open_connections = CONNECTIONS, accepted = 0;
+	int open_connections = CONNECTIONS, accepted = 0, on = 1;
 	int set = epoll_create1(EPOLL_CLOEXEC);
 
 	if (set < 0 || epoll_ctl(set, EPOLL_CTL_ADD, listener, &event))
@@ -146,7 +146,9 @@ static void serve(int listener)
 			if (fd == listener) {
 				fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 				event.data.fd = fd;
-				if (fd < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event))
+				/* The end of an answer need not wait for an acknowledgement. */
+				if (fd < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) ||
+				    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
 					die("accept4");
 				if (++accepted == CONNECTIONS)
 					epoll_ctl(set, EPOLL_CTL_DEL, listener, NULL);

@@ -4,12 +4,6 @@
 
 use saio::preload::Why;
 
-/// Whether the call was, or could have been, one on a connection that the program accepted. Only those are of
-/// interest if the question is why something was not queued.
-pub fn concerns_connections(why: Why) -> bool {
-    !matches!(why, Why::Other | Why::Idle)
-}
-
 /// In a few words, for a cell of a table.
 pub fn short(why: Why) -> &'static str {
     match why {

@@ -3,7 +3,7 @@
 //! What became of the calls, for people.
 
 use super::counters::{Counts, Process};
-use super::reason::{concerns_connections, long, short};
+use super::reason::{long, short};
 use super::Seen;
 use crate::output::{percent, table};
 
@@ -50,7 +50,9 @@ pub fn report(seen: &Seen<'_>) -> String {
 
 /// Whether a process had to do with connections.
 fn serves(process: &Process) -> bool {
-    process.counts.rings + process.counts.accepted > 0
+    let counts = &process.counts;
+    let whys = counts.all_whys();
+    counts.rings + counts.accepted > 0 || whys.iter().any(|(why, _)| why.on_connection())
 }
 
 fn title(process: &Process) -> String {
@@ -104,7 +106,7 @@ fn calls(counts: &Counts) -> String {
     table(&TITLES, rows)
 }
 
-/// Processes that accepted nothing.
+/// Processes without connections.
 fn rest(others: &[&Process], all: bool) -> String {
     if others.is_empty() && all {
         return "\nNo process has left counters: the library was in none (a static or set-user-ID program?), or they were killed.\n".to_owned();
@@ -114,12 +116,9 @@ fn rest(others: &[&Process], all: bool) -> String {
     names.dedup();
     match others.len() {
         0 => String::new(),
-        1 => format!(
-            "\n1 process accepted no connections under SAIO: {}\n",
-            names[0]
-        ),
+        1 => format!("\n1 process had no connections under SAIO: {}\n", names[0]),
         many => format!(
-            "\n{many} processes accepted no connections under SAIO: {}\n",
+            "\n{many} processes had no connections under SAIO: {}\n",
             names.join(", ")
         ),
     }
@@ -129,7 +128,7 @@ fn rest(others: &[&Process], all: bool) -> String {
 fn reasons(counts: &Counts) -> String {
     let whys = counts.all_whys();
     let (ours, others): (Vec<_>, Vec<_>) =
-        (whys.into_iter()).partition(|(why, _)| concerns_connections(*why));
+        (whys.into_iter()).partition(|(why, _)| why.on_connection());
     let through: u64 = ours.iter().map(|(_, count)| count).sum();
     let mut all: u64 = counts.fates().iter().map(|fate| fate.calls()).sum();
     all -= others.iter().map(|(_, count)| count).sum::<u64>();
