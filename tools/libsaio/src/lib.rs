@@ -13,6 +13,7 @@
 //! - [`ring`]: a ring of one thread
 //! - [`arena`]: which part of the payload arena is in use
 //! - [`flow`]: references and status words of registered sockets
+//! - [`preload`]: what the preload library and its surroundings agree on
 //!
 //! These are made to be used inside an `LD_PRELOAD` library too: system calls are made
 //! without libc, so that neither `errno` nor an interposed function is touched,
@@ -26,6 +27,7 @@ pub mod arena;
 pub mod fake;
 pub mod flow;
 pub mod pool;
+pub mod preload;
 pub mod queue;
 pub mod ring;
 pub mod sys;

@@ -18,7 +18,7 @@ use saio::flow::FlowRef;
 use crate::defer::Answer;
 use crate::fds::{self, State};
 use crate::queue::{Engine, Flow, MAX_CORKED};
-use crate::stats::Flush;
+use crate::stats::{bump, Flush, Why};
 
 /// What the program believes and what the kernel knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,8 +84,10 @@ impl Engine {
         state.cork = cork;
         if was == Cork::Virtual && cork != Cork::Virtual {
             self.unlist(index);
+            bump(&self.counters.folded);
         }
         if toggle == Toggle::Drop && (!on || cork == was) {
+            bump(&self.counters.folded);
             return Answer::Done(0);
         }
         if !owed && !self.room() {
@@ -121,16 +123,16 @@ impl Engine {
         if on {
             self.flows[index].cork = Cork::Unknown;
         }
-        self.pass(Flush::Room)
+        self.pass(Why::Room)
     }
 
     /// The flow takes no early answers any more, for good: what the program does about its cork
     /// from now on overtakes what is queued.
     #[cold]
-    pub fn leave(&mut self, fd: c_int, flow: FlowRef, why: Flush) {
+    pub fn leave(&mut self, fd: c_int, flow: FlowRef, flush: Flush, why: Why) {
         self.let_go(flow);
-        self.sync(why);
-        fds::set(fd, State::UNTRACKED);
+        self.sync(flush);
+        fds::set(fd, State::through(why));
     }
 
     /// Has TCP hold nothing of the flow once all that is queued has run. What the program still
@@ -181,6 +183,7 @@ impl Engine {
             if state.cork == Cork::Virtual {
                 state.cork = Cork::Off;
                 self.unlist(index);
+                bump(&self.counters.folded);
             }
         }
     }

@@ -11,8 +11,9 @@ use saio::sys;
 use crate::cork::Cork;
 use crate::fds::{self, Kind, State};
 use crate::queue::{entry, Engine, Flow, MAX_CLOSING, MAX_FLOWS};
-use crate::stats::{bump, Call, Flush};
+use crate::stats::{bump, Call, Flush, Why};
 use crate::tag::Tag;
+use crate::tls;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,24 @@ pub enum Answer {
     Again,
     /// Make the call; nothing is queued before it any more. With a pool what was queued may not have
     /// run: the kernel then answers as a socket without room does.
-    Pass,
+    Pass(Why),
+}
+
+/// Why a flow takes nothing now: an [`Answer`] that is small enough for a register.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Again,
+    Pass(Why),
+}
+
+impl From<Refusal> for Answer {
+    #[cold]
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Again => Self::Again,
+            Refusal::Pass(why) => Self::Pass(why),
+        }
+    }
 }
 
 /// Part of a file to send.
@@ -70,11 +88,11 @@ impl Engine {
         more: bool,
         fill: impl FnOnce(*mut u8),
     ) -> Answer {
-        if let Err(answer) = self.ready(fd, flow, len) {
-            return answer;
+        if let Err(refusal) = self.ready(fd, flow, len) {
+            return refusal.into();
         }
         let Some(chunk) = self.arena.alloc(len).or_else(|| self.make_chunk(len)) else {
-            return Answer::Pass;
+            return Answer::Pass(Why::Room);
         };
         fill(self.ring.arena(chunk.offset()));
         let more = more || self.holds(flow);
@@ -87,8 +105,9 @@ impl Engine {
             args,
         )) {
             self.arena.free(chunk);
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
+        self.flows[flow.index()].head = self.queued;
         self.sent(flow, Some(chunk));
         self.queued_data(flow, len, more);
         Answer::Done(len as isize)
@@ -97,8 +116,8 @@ impl Engine {
     /// Queues part of a file, whose size is known to reach that far.
     #[inline]
     pub fn send_file(&mut self, fd: c_int, flow: FlowRef, part: Part) -> Answer {
-        if let Err(answer) = self.ready(fd, flow, part.len) {
-            return answer;
+        if let Err(refusal) = self.ready(fd, flow, part.len) {
+            return refusal.into();
         }
         let args = [
             flow.arg(fd),
@@ -108,9 +127,12 @@ impl Engine {
             0,
             0,
         ];
+        if self.flows[flow.index()].head == self.queued {
+            bump(&self.counters.joined);
+        }
         let file = entry(libc::SYS_sendfile, self.flags, Tag::Counted, args);
         if !self.push(&file) {
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
         self.sent(flow, None);
         self.queued_data(flow, part.len, false);
@@ -123,13 +145,13 @@ impl Engine {
             return self.set_cork(fd, flow, on);
         }
         if !self.room() {
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
         if flow.health(self.ring.flow_word(flow.index())).is_over() {
             return self.gone(fd, flow);
         }
         if !self.push_option(fd, flow, name, on) {
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
         self.tick();
         Answer::Done(0)
@@ -139,33 +161,47 @@ impl Engine {
     /// queued run before it: when a number leaves the file table, the kernel takes what is
     /// published, and leaves it to a workqueue.
     pub fn close_any(&mut self, fd: c_int, state: State) -> Answer {
-        match state.kind() {
+        let (call, answer) = match state.kind() {
             Kind::Flow if state.owner() == self.id => {
-                let answer = self.close_flow(fd, FlowRef::from_raw(state.value()));
-                self.count(Call::Close, answer);
-                answer
+                self.drop_cork(FlowRef::from_raw(state.value()).index());
+                (Call::Close, self.close_connection(fd))
             }
-            _ if self.queued == 0 => Answer::Pass,
-            Kind::Candidate if fds::closes_wait() => {
-                let answer = self.close(fd);
-                self.count(Call::Close, answer);
-                answer
-            }
+            Kind::Candidate if self.queued != 0 => (Call::Close, self.close_connection(fd)),
             // Known to be regular, and open for reading only: nothing can fail. A queued
             // `sendfile` may name it.
-            Kind::File if fds::size(fd).is_some() => {
-                let answer = self.close(fd);
-                self.count(Call::CloseFile, answer);
-                answer
+            Kind::File
+                if self.queued != 0 && fds::size(fd).is_some() && !self.bars(Call::CloseFile) =>
+            {
+                (Call::CloseFile, self.close(fd))
             }
-            _ => self.pass(Flush::Pass),
-        }
+            _ => self.close_behind(state),
+        };
+        self.count(call, answer);
+        answer
     }
 
-    fn close_flow(&mut self, fd: c_int, flow: FlowRef) -> Answer {
-        self.drop_cork(flow.index());
+    /// A close that is not queued.
+    #[cold]
+    fn close_behind(&mut self, state: State) -> (Call, Answer) {
+        let call = Call::of_close(state.kind() == Kind::File);
+        if self.queued == 0 {
+            return (call, Answer::Pass(Why::Idle));
+        }
+        let why = match state.kind() {
+            _ if self.bars(call) => tls::why_barred(call),
+            Kind::File => Why::File,
+            Kind::Flow => Why::Thread,
+            _ => state.why(),
+        };
+        (call, self.pass(why))
+    }
+
+    fn close_connection(&mut self, fd: c_int) -> Answer {
+        if self.bars(Call::Close) {
+            return self.pass(tls::why_barred(Call::Close));
+        }
         if !fds::closes_wait() {
-            return self.pass(Flush::Pass);
+            return self.pass(Why::Epoll);
         }
         self.close(fd)
     }
@@ -174,7 +210,7 @@ impl Engine {
         let args = [fd as u64, 0, 0, 0, 0, 0];
         let close = entry(libc::SYS_close, sys::SQE_SKIP_SUCCESS, Tag::Close(fd), args);
         if self.closings == MAX_CLOSING || !self.push(&close) {
-            return self.pass(Flush::Room);
+            return self.pass(Why::Room);
         }
         self.closing[self.closings] = fd;
         self.closings += 1;
@@ -185,10 +221,11 @@ impl Engine {
 
     /// Whether `len` more bytes may be queued for the flow.
     #[inline]
-    fn ready(&mut self, fd: c_int, flow: FlowRef, len: usize) -> Result<(), Answer> {
+    fn ready(&mut self, fd: c_int, flow: FlowRef, len: usize) -> Result<(), Refusal> {
         let index = flow.index();
         if index >= MAX_FLOWS || !self.room() {
-            return Err(self.pass(Flush::Room));
+            self.pass(Why::Room);
+            return Err(Refusal::Pass(Why::Room));
         }
         self.judge(fd, flow)?;
         let batch = self.batch;
@@ -196,6 +233,7 @@ impl Engine {
         if state.batch != batch {
             state.batch = batch;
             state.bytes = 0;
+            state.head = 0;
         }
         if state.bytes + len as u32 > MAX_BYTES {
             self.flush(Flush::Bytes);
@@ -205,25 +243,25 @@ impl Engine {
             // batches is bounded by the arena, which is smaller than what fails a connection
             // (twice `flow_limit`), and files, which take no memory, by MOST_OUTSTANDING.
             if !self.alive() || self.served {
-                return Err(Answer::Pass);
+                return Err(Refusal::Pass(Why::Bytes));
             }
             self.judge(fd, flow)?;
-            self.flows[index].batch = self.batch;
-            self.flows[index].bytes = 0;
+            let state = &mut self.flows[index];
+            (state.batch, state.bytes, state.head) = (self.batch, 0, 0);
         }
         Ok(())
     }
 
     /// Asks the status word whether the flow takes bytes.
     #[inline]
-    fn judge(&mut self, fd: c_int, flow: FlowRef) -> Result<(), Answer> {
+    fn judge(&mut self, fd: c_int, flow: FlowRef) -> Result<(), Refusal> {
         match flow.health(self.ring.flow_word(flow.index())) {
             Health::Usable => Ok(()),
-            Health::Full => {
-                bump(&self.counters.full);
-                Err(Answer::Again)
+            Health::Full => Err(Refusal::Again),
+            Health::Failed | Health::Gone => {
+                self.gone(fd, flow);
+                Err(Refusal::Pass(Why::Gone))
             }
-            Health::Failed | Health::Gone => Err(self.gone(fd, flow)),
         }
     }
 
@@ -235,7 +273,7 @@ impl Engine {
         if let Some(chunk) = self.arena.alloc(len) {
             return Some(chunk);
         }
-        self.pass(Flush::Room);
+        self.pass(Why::Room);
         if self.alive() {
             self.arena.alloc(len)
         } else {
@@ -264,18 +302,25 @@ impl Engine {
 
     /// Has the queue run, or handed to the pool, so that the call can be made.
     #[cold]
-    pub fn pass(&mut self, why: Flush) -> Answer {
-        self.sync(why);
+    pub fn pass(&mut self, why: Why) -> Answer {
+        let room = why == Why::Room;
+        self.sync(if room { Flush::Room } else { Flush::Pass });
         // Also if there was nothing to flush: room comes from here.
         self.look_again();
-        Answer::Pass
+        Answer::Pass(why)
     }
 
     /// The status word says that the flow takes no early answers any more.
     #[cold]
     pub fn gone(&mut self, fd: c_int, flow: FlowRef) -> Answer {
-        self.leave(fd, flow, Flush::Gone);
-        Answer::Pass
+        self.leave(fd, flow, Flush::Gone, Why::Gone);
+        Answer::Pass(Why::Gone)
+    }
+
+    /// Whether calls of this kind go straight through, whatever they are on.
+    #[inline]
+    pub fn bars(&self, call: Call) -> bool {
+        self.barred.has(call)
     }
 
     /// Counts a call that was answered.
@@ -283,8 +328,16 @@ impl Engine {
     pub fn count(&self, call: Call, answer: Answer) {
         match answer {
             Answer::Done(_) => bump(&self.counters.deferred[call as usize]),
-            Answer::Pass => bump(&self.counters.passed[call as usize]),
-            Answer::Again => {}
+            other => self.count_undone(call, other),
         }
+    }
+
+    #[cold]
+    fn count_undone(&self, call: Call, answer: Answer) {
+        bump(match answer {
+            Answer::Done(_) => return,
+            Answer::Pass(why) => &self.counters.passed[call as usize][why as usize],
+            Answer::Again => &self.counters.full[call as usize],
+        });
     }
 }

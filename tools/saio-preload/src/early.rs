@@ -7,40 +7,54 @@ use std::ffi::c_int;
 use saio::flow::FlowRef;
 
 use crate::defer::Answer;
+use crate::errno;
 use crate::fds::{self, Kind, State};
 use crate::queue::Engine;
 use crate::setup::{quiesce, register};
-use crate::stats::{bump, Call, Flush};
-use crate::{errno, tls};
+use crate::stats::{self, Call, Flush, Why};
+use crate::tls::{self, Guard};
 
 /// Answers a write-side call on `fd` by `defer`, if `fd` is a flow of this thread or now
 /// becomes one. `None`: make the call; nothing that was queued is behind it.
 ///
-/// A call that is not `deferrable` only has the queue flushed.
+/// A call that is not `deferrable`, for the reason `why`, only has the queue flushed.
 #[inline]
 pub fn early(
     fd: c_int,
     call: Call,
     deferrable: bool,
+    why: impl Fn() -> Why,
     defer: impl FnOnce(&mut Engine, FlowRef) -> Answer,
 ) -> Option<isize> {
     let state = fds::get(fd);
     let flow = match state.kind() {
         Kind::Flow => FlowRef::from_raw(state.value()),
-        Kind::Candidate => candidate(fd, state, call, deferrable)?,
+        Kind::Candidate => {
+            let obstacle = if deferrable { None } else { Some(why()) };
+            new_flow(fd, state, call, obstacle)?
+        }
         Kind::Closing => {
             errno::set(libc::EBADF);
             return Some(-1);
         }
-        _ => return None,
+        _ => {
+            stats::through(call, state.why());
+            return None;
+        }
     };
-    let mut engine = tls::engine()?;
-    if state.kind() == Kind::Flow && state.owner() != engine.id {
+    let own = |engine: &Guard| state.owner() == engine.id || state.kind() == Kind::Candidate;
+    let Some(mut engine) = tls::engine().filter(own) else {
+        stats::through(call, Why::Thread);
         return None;
-    }
-    if !deferrable {
+    };
+    if !deferrable || engine.bars(call) {
+        let why = if deferrable {
+            tls::why_barred(call)
+        } else {
+            why()
+        };
         engine.sync(Flush::Pass);
-        bump(&engine.counters.passed[call as usize]);
+        engine.count(call, Answer::Pass(why));
         return None;
     }
     let answer = defer(&mut engine, flow);
@@ -51,30 +65,60 @@ pub fn early(
             errno::set(libc::EAGAIN);
             Some(-1)
         }
-        Answer::Pass => None,
+        Answer::Pass(_) => None,
     }
 }
 
-/// A write on a connection that is no flow yet. It becomes one with the second response,
-/// that is a write in a later turn of the loop than the first, so that short connections
-/// cost nothing.
+/// The flow that a connection becomes by this call; if it does not, that is counted.
 #[cold]
-fn candidate(fd: c_int, state: State, call: Call, deferrable: bool) -> Option<FlowRef> {
+fn new_flow(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Option<FlowRef> {
+    let flow = candidate(fd, state, call, obstacle);
+    if let Err(why) = flow {
+        stats::through(call, why);
+    }
+    flow.ok()
+}
+
+/// Makes a flow of a connection. It becomes one with the second response, that is a write in a
+/// later turn of the loop than the first, so that short connections cost nothing.
+fn candidate(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Result<FlowRef, Why> {
     let turn = tls::turn();
     if turn == 0 {
-        // No event loop.
-        return None;
+        return Err(Why::Loop);
     }
     if state.value() == 0 {
         if !matches!(call, Call::Option) {
             fds::set(fd, State::candidate(state.nonblock(), turn));
         }
-        return None;
+        return Err(Why::First);
     }
-    if !deferrable || !state.nonblock() || turn < 2 || turn == state.value() {
-        return None;
+    if let Some(why) = obstacle {
+        return Err(why);
+    }
+    if !state.nonblock() {
+        return Err(Why::Blocking);
+    }
+    if turn < 2 || turn == state.value() {
+        return Err(Why::First);
+    }
+    if tls::barred().has(call) {
+        return Err(tls::why_barred(call));
     }
     register(fd)
+}
+
+/// Before a call that is never queued, and must come after what is queued for `fd`.
+#[inline]
+pub fn never_early(fd: c_int, call: Call) {
+    let state = fds::get(fd);
+    stats::through(
+        call,
+        match state.kind() {
+            Kind::Flow | Kind::Candidate => Why::Call,
+            _ => state.why(),
+        },
+    );
+    sync_fd(fd);
 }
 
 /// Before a call that must come after what is queued for `fd`.
@@ -86,8 +130,8 @@ pub fn sync_fd(fd: c_int) {
 }
 
 /// Before a call after which `fd` must not be answered early any more: somebody else
-/// may write to the socket, or its mode is another.
-pub fn give_up(fd: c_int) {
+/// may write to the socket, or its mode is another. `why` is what the statistics will say of its calls.
+pub fn give_up(fd: c_int, why: Why) {
     let state = fds::get(fd);
     match state.kind() {
         Kind::Flow => {
@@ -95,12 +139,12 @@ pub fn give_up(fd: c_int) {
                 return;
             };
             if state.owner() == engine.id {
-                engine.leave(fd, FlowRef::from_raw(state.value()), Flush::Pass);
+                engine.leave(fd, FlowRef::from_raw(state.value()), Flush::Pass, why);
             } else {
                 engine.sync(Flush::Pass);
             }
         }
-        Kind::Candidate => fds::set(fd, State::UNTRACKED),
+        Kind::Candidate => fds::set(fd, State::through(why)),
         Kind::Closing => quiesce(Flush::Pass),
         _ => {}
     }

@@ -10,6 +10,7 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use saio::flow::FlowRef;
+use saio::preload::Why;
 
 /// Descriptors from here on are not tracked.
 pub const FDS: usize = 65536;
@@ -34,6 +35,8 @@ pub enum Kind {
     Epoll,
     /// Ours: a ring or the statistics file.
     Own,
+    /// A connection that takes no early answers for good.
+    Through,
 }
 
 /// A [`Kind`] with what belongs to it, packed: kind in bits 0 to 3, non-blocking
@@ -73,6 +76,11 @@ impl State {
         Self::new(Kind::Closing, owner, 0)
     }
 
+    /// A connection that goes straight through, and why.
+    pub const fn through(why: Why) -> Self {
+        Self::new(Kind::Through, 0, why as u32)
+    }
+
     /// An epoll set of `owner`.
     pub const fn epoll(owner: u32) -> Self {
         Self::new(Kind::Epoll, owner, 0)
@@ -87,6 +95,7 @@ impl State {
             4 => Kind::Closing,
             5 => Kind::Epoll,
             6 => Kind::Own,
+            7 => Kind::Through,
             _ => Kind::Untracked,
         }
     }
@@ -96,7 +105,16 @@ impl State {
         (self.0 >> 8) as u32 & MAX_OWNER
     }
 
-    /// Turn or flow reference, by kind.
+    /// Why a call on it goes straight through, if it is no flow and no candidate.
+    pub fn why(self) -> Why {
+        match self.kind() {
+            Kind::Through => Why::ALL.get(self.value() as usize).copied(),
+            _ => None,
+        }
+        .unwrap_or(Why::Other)
+    }
+
+    /// Turn, flow reference or reason, by kind.
     #[inline]
     pub const fn value(self) -> u32 {
         (self.0 >> 32) as u32
@@ -214,7 +232,7 @@ pub fn waits(fd: c_int, owner: u32) {
         return;
     }
     match state.kind() {
-        Kind::Untracked => set(fd, State::epoll(owner)),
+        Kind::Untracked | Kind::Through => set(fd, State::epoll(owner)),
         Kind::Epoll => SHARED_EPOLL.store(true, Ordering::Relaxed),
         _ => {}
     }
@@ -257,6 +275,15 @@ mod tests {
             let epoll = State::epoll(owner);
             prop_assert_eq!((epoll.kind(), epoll.owner()), (Kind::Epoll, owner));
         }
+    }
+
+    #[test]
+    fn reasons_are_kept() {
+        for why in Why::ALL {
+            let state = State::through(*why);
+            assert_eq!((state.kind(), state.why()), (Kind::Through, *why));
+        }
+        assert_eq!(State::UNTRACKED.why(), Why::Other);
     }
 
     // Each test uses descriptors of its own: they run in parallel on one table.

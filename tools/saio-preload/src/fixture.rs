@@ -15,7 +15,7 @@ use crate::defer::{Answer, Part};
 use crate::fds::{self, Kind};
 use crate::queue::{Engine, CQ_ENTRIES, MAX_FLOWS, SQ_ENTRIES};
 use crate::setup::constants;
-use crate::stats::{Counters, Flush};
+use crate::stats::{Counters, Flush, Why};
 
 /// Bytes of the arena.
 pub const ARENA: u32 = 64 << 10;
@@ -85,7 +85,7 @@ impl Fixture {
     pub fn send(&mut self, flow: FlowRef, len: usize) -> Answer {
         let fd = self.fd(flow.index() as u16);
         if !self.is_flow(flow) {
-            return Answer::Pass;
+            return Answer::Pass(Why::Gone);
         }
         self.engine.send(fd, flow, len, false, |_| ())
     }
@@ -94,7 +94,7 @@ impl Fixture {
     pub fn send_file(&mut self, flow: FlowRef, len: usize) -> Answer {
         let fd = self.fd(flow.index() as u16);
         if !self.is_flow(flow) {
-            return Answer::Pass;
+            return Answer::Pass(Why::Gone);
         }
         let part = Part {
             fd: 0,
@@ -107,11 +107,11 @@ impl Fixture {
     /// `TCP_CORK` of a flow, by a call of the program if it comes to that.
     pub fn cork(&mut self, flow: FlowRef, on: bool) -> Answer {
         let fd = self.fd(flow.index() as u16);
-        let mut answer = Answer::Pass;
+        let mut answer = Answer::Pass(Why::Gone);
         if self.is_flow(flow) {
             answer = self.engine.option(fd, flow, libc::TCP_CORK, on);
         }
-        if answer == Answer::Pass {
+        if matches!(answer, Answer::Pass(_)) {
             self.kernel.cork(flow.index(), on);
         }
         answer
@@ -120,7 +120,7 @@ impl Fixture {
     /// The program does something after which the connection is no flow any more.
     pub fn leave(&mut self, flow: FlowRef) {
         let fd = self.fd(flow.index() as u16);
-        self.engine.leave(fd, flow, Flush::Pass);
+        self.engine.leave(fd, flow, Flush::Pass, Why::Shared);
     }
 
     /// Whether the connection is a flow.

@@ -10,7 +10,7 @@ use crate::defer::Answer;
 use crate::early::{give_up, sync_fd};
 use crate::fds::{self, Kind, State};
 use crate::setup::{numbers_freed, quiesce};
-use crate::stats::Flush;
+use crate::stats::{self, Call, Flush, Why};
 use crate::{errno, settings, tls};
 
 hook! {
@@ -25,6 +25,8 @@ hook! {
             if let Answer::Done(_) = engine.close_any(fd, state) {
                 return 0;
             }
+        } else {
+            stats::through(Call::of_close(state.kind() == Kind::File), Why::Idle);
         }
         fds::forget(fd);
         pass!(close(fd))
@@ -76,7 +78,7 @@ pub extern "C" fn closefrom(low: c_int) {
 hook! {
     /// `dup(2)`
     fn dup(fd: c_int) -> c_int {
-        give_up(fd);
+        give_up(fd, Why::Shared);
         let mut new = pass!(dup(fd));
         if new < 0 && numbers_freed() {
             new = pass!(dup(fd));
@@ -247,13 +249,13 @@ fn vacate(old: c_int, new: c_int) -> bool {
     }
     // An entry may name it, and the kernel takes what is published when a number changes hands.
     quiesce(Flush::Pass);
-    give_up(old);
+    give_up(old, Why::Shared);
     true
 }
 
 fn before_fcntl(fd: c_int, cmd: c_int, arg: usize) {
     match cmd {
-        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => give_up(fd),
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => give_up(fd, Why::Shared),
         libc::F_SETFL if arg as c_int & libc::O_NONBLOCK == 0 => unblocking(fd, false),
         _ => {}
     }
@@ -272,7 +274,7 @@ fn unblocking(fd: c_int, on: bool) {
     let state = fds::get(fd);
     match state.kind() {
         Kind::Candidate => fds::set(fd, State::candidate(on, state.value())),
-        Kind::Flow if !on => give_up(fd),
+        Kind::Flow if !on => give_up(fd, Why::Blocking),
         _ => {}
     }
 }

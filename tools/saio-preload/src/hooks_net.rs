@@ -7,15 +7,18 @@ use std::sync::atomic::Ordering;
 
 use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, ssize_t};
 
-use crate::defer::{Part, MAX_FILE, MAX_SEND};
-use crate::early::{early, give_up, sync_fd};
+use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
+use crate::early::{early, give_up, never_early, sync_fd};
 use crate::fds::{self, State};
 use crate::settings;
 use crate::setup::numbers_freed;
-use crate::stats::{Call, ACCEPTED};
+use crate::stats::{self, Call, Why, ACCEPTED};
 
 /// Flags of a send that change nothing on a flow, but for `MSG_MORE`.
 const FLAGS: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
+
+/// Stands for the flags of a send with an address.
+const ADDRESSED: c_int = -1;
 
 /// Longest array of buffers that is copied.
 const MAX_BUFFERS: c_int = 64;
@@ -53,7 +56,7 @@ hook! {
         len: socklen_t,
     ) -> ssize_t {
         // With an address it goes straight through.
-        let flags_seen = if addr.is_null() { flags } else { -1 };
+        let flags_seen = if addr.is_null() { flags } else { ADDRESSED };
         // SAFETY: the program's buffer.
         match unsafe { send_early(fd, buf, n, flags_seen, Call::Send) } {
             Some(ret) => ret,
@@ -68,7 +71,14 @@ hook! {
         if fds::tracked(fd) {
             // SAFETY: the program's array.
             let total = unsafe { total(iov, n) };
-            let answer = early(fd, Call::Writev, total.is_some(), |engine, flow| {
+            let why = || {
+                if n > MAX_BUFFERS {
+                    Why::Buffers
+                } else {
+                    Why::Size
+                }
+            };
+            let answer = early(fd, Call::Writev, total.is_some(), why, |engine, flow| {
                 engine.send(fd, flow, total.unwrap_or(0), false, |to| {
                     // SAFETY: the program's array, of the length just added up; the engine
                     // gives room for that.
@@ -78,6 +88,8 @@ hook! {
             if let Some(ret) = answer {
                 return ret;
             }
+        } else {
+            stats::through(Call::Writev, Why::Other);
         }
         pass!(writev(fd, iov, n))
     }
@@ -115,7 +127,7 @@ hook! {
         n: size_t,
         flags: c_uint,
     ) -> ssize_t {
-        sync_fd(to);
+        never_early(to, Call::Splice);
         pass!(splice(from, from_offset, to, to_offset, n, flags))
     }
 }
@@ -123,7 +135,7 @@ hook! {
 hook! {
     /// `sendmsg(2)`
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
-        sync_fd(fd);
+        never_early(fd, Call::Sendmsg);
         // SAFETY: the program's message.
         unsafe { hand_over(message) };
         pass!(sendmsg(fd, message, flags))
@@ -133,7 +145,7 @@ hook! {
 hook! {
     /// `sendmmsg(2)`
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int {
-        sync_fd(fd);
+        never_early(fd, Call::Sendmsg);
         if settings::on() && !messages.is_null() {
             // The kernel looks at no more either (UIO_MAXIOV).
             for i in 0..n.min(1024) as usize {
@@ -159,7 +171,8 @@ hook! {
                 && (name == libc::TCP_CORK || name == libc::TCP_NODELAY)
                 && len as usize >= size_of::<c_int>()
                 && !value.is_null();
-            let answer = early(fd, Call::Option, known, |engine, flow| {
+            let why = || Why::Option;
+            let answer = early(fd, Call::Option, known, why, |engine, flow| {
                 // SAFETY: the program's value, long enough.
                 let on = unsafe { value.cast::<c_int>().read_unaligned() } != 0;
                 engine.option(fd, flow, name, on)
@@ -167,6 +180,8 @@ hook! {
             if let Some(ret) = answer {
                 return ret as c_int;
             }
+        } else {
+            stats::through(Call::Option, Why::Other);
         }
         pass!(setsockopt(fd, level, name, value, len))
     }
@@ -193,7 +208,7 @@ hook! {
             sync_fd(fd);
         } else {
             // Writes get EPIPE from now on, and at once.
-            give_up(fd);
+            give_up(fd, Why::Shutdown);
         }
         pass!(shutdown(fd, how))
     }
@@ -202,7 +217,7 @@ hook! {
 hook! {
     /// `connect(2)`
     fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int {
-        give_up(fd);
+        give_up(fd, Why::Other);
         pass!(connect(fd, addr, len))
     }
 }
@@ -264,7 +279,12 @@ unsafe fn send_early(
 ) -> Option<ssize_t> {
     let deferrable = n.wrapping_sub(1) < MAX_SEND && flags & !FLAGS == 0;
     let more = flags & libc::MSG_MORE != 0;
-    early(fd, call, deferrable, |engine, flow| {
+    let why = || match flags {
+        ADDRESSED => Why::Address,
+        flags if flags & !FLAGS != 0 => Why::Flags,
+        _ => Why::Size,
+    };
+    early(fd, call, deferrable, why, |engine, flow| {
         engine.send(fd, flow, n, more, |to| {
             // SAFETY: the caller's contract; the engine gives room for it,
             // in memory that no program has pointers into.
@@ -286,6 +306,7 @@ unsafe fn sendfile_early(
     n: usize,
 ) -> Option<ssize_t> {
     if !fds::tracked(out) {
+        stats::through(Call::Sendfile, Why::Other);
         return None;
     }
     // SAFETY: the caller's contract.
@@ -298,11 +319,18 @@ unsafe fn sendfile_early(
             len: n,
         })
     });
-    let ret = early(out, Call::Sendfile, part.is_some(), |engine, flow| {
+    let why = || {
+        if n.wrapping_sub(1) < MAX_FILE {
+            Why::File
+        } else {
+            Why::Size
+        }
+    };
+    let ret = early(out, Call::Sendfile, part.is_some(), why, |engine, flow| {
         match part {
             Some(part) => engine.send_file(out, flow, part),
             // It is not deferrable then, so this is not called.
-            None => crate::defer::Answer::Pass,
+            None => Answer::Pass(Why::File),
         }
     })?;
     if ret > 0 {
@@ -393,7 +421,7 @@ unsafe fn hand_over(message: *const msghdr) {
             if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
                 let passed = libc::CMSG_DATA(header).cast::<c_int>();
                 for i in 0..len / size_of::<c_int>() {
-                    give_up(passed.add(i).read_unaligned());
+                    give_up(passed.add(i).read_unaligned(), Why::Shared);
                 }
             }
             header = libc::CMSG_NXTHDR(message, header);

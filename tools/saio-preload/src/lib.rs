@@ -13,6 +13,8 @@
 //!   that it takes
 //! - `early`, `setup`: when a call gets there; rings and flows
 //! - `hooks_*`: the functions that stand before libc's, `real`: those behind
+//! - `esca`: what servers patched for the original call
+//! - `settings`, `rules`: what the environment says; `stats`: what is counted
 //!
 //! Nothing on the way of a deferred call takes memory or a lock, or panics.
 
@@ -30,6 +32,7 @@ mod cork;
 mod defer;
 mod early;
 mod errno;
+mod esca;
 mod fds;
 #[cfg(test)]
 mod fixture;
@@ -40,6 +43,7 @@ mod hooks_proc;
 mod hooks_wait;
 mod queue;
 mod real;
+mod rules;
 mod say;
 mod settings;
 mod setup;

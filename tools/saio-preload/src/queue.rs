@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 
 use saio::arena::{Arena, Chunk};
 use saio::flow::FlowRef;
+use saio::preload::rules::Calls;
 use saio::ring::Ring;
 use saio::sys::{self, saio_sqe};
 
@@ -14,6 +15,7 @@ use crate::cork::Cork;
 use crate::flush::refused;
 use crate::stats::{bump, Counters, Flush};
 use crate::tag::Tag;
+use crate::tls;
 
 /// Entries of a ring; leaves room beyond [`MAX_BATCH`] for corks and the wait.
 pub const SQ_ENTRIES: u32 = 256;
@@ -49,6 +51,9 @@ pub struct Flow {
     pub batch: u32,
     /// Bytes queued in that batch.
     pub bytes: u32,
+    /// [`Engine::queued`] behind the last bytes from the arena in that batch: what is queued then is
+    /// the next entry.
+    pub head: u32,
     pub cork: Cork,
     /// The last write had `MSG_MORE`, and there was no uncork since: TCP may hold bytes.
     pub more: bool,
@@ -61,6 +66,7 @@ impl Flow {
         flow: FlowRef::from_raw(0),
         batch: 0,
         bytes: 0,
+        head: 0,
         cork: Cork::Unknown,
         more: false,
     };
@@ -115,6 +121,8 @@ pub struct Engine {
     pub waited: Option<i64>,
     /// Waits may be entries.
     pub merge: bool,
+    /// Calls that go straight through, whatever they are on.
+    pub barred: Calls,
     pub closing: [c_int; MAX_CLOSING],
     pub closings: usize,
     /// Flows with a virtual cork.
@@ -155,6 +163,7 @@ impl Engine {
             max_age: MAX_AGE + step(),
             waited: None,
             merge: true,
+            barred: tls::barred(),
             closing: [-1; MAX_CLOSING],
             closings: 0,
             corked: [0; MAX_CORKED],

@@ -8,15 +8,15 @@ use std::fmt;
 use saio::sys;
 
 /// A line under construction; what does not fit is cut off.
-pub struct Line {
-    bytes: [u8; 2048],
+pub struct Line<const N: usize> {
+    bytes: [u8; N],
     len: usize,
 }
 
-impl Line {
+impl<const N: usize> Line<N> {
     pub fn new() -> Self {
         Self {
-            bytes: [0; 2048],
+            bytes: [0; N],
             len: 0,
         }
     }
@@ -29,7 +29,7 @@ impl Line {
     }
 }
 
-impl fmt::Write for Line {
+impl<const N: usize> fmt::Write for Line<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = self.bytes.len() - self.len;
         let n = text.len().min(room);
@@ -41,7 +41,7 @@ impl fmt::Write for Line {
 
 /// Says a line on stderr.
 pub fn stderr(text: fmt::Arguments<'_>) {
-    let mut line = Line::new();
+    let mut line = Line::<512>::new();
     let _ = fmt::write(&mut line, format_args!("saio: {text}\n"));
     line.send(libc::STDERR_FILENO);
 }
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn long_text_is_cut() {
-        let mut line = Line::new();
+        let mut line = Line::<2048>::new();
         for _ in 0..300 {
             line.write_str("0123456789").unwrap();
         }

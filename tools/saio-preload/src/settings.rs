@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::sync::OnceLock;
 
 use saio::pool;
+use saio::preload::rules as list;
 use saio::ring::HIGH_FD;
 use saio::sys;
 
 use crate::fds::{self, State};
-use crate::say;
+use crate::{rules, say};
 
 /// Who runs what is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,12 @@ pub fn read() {
     );
     if let Some(file) = variable(c"SAIO_STATS") {
         open_stats(file);
+    }
+    if let Some(list) = variable(list::VARIABLE) {
+        rules::read(list);
+        if rules::off() {
+            return;
+        }
     }
     let text = variable(c"SAIO_MODE");
     let Some(mut mode) = Mode::parse(text) else {

@@ -15,7 +15,7 @@ use saio::sys::{self, saio_params};
 use crate::errno::Saved;
 use crate::fds::{self, Kind, State};
 use crate::queue::{Engine, CQ_ENTRIES, MAX_FLOWS, SQ_ENTRIES};
-use crate::stats::{self, bump, Counters, Flush};
+use crate::stats::{self, bump, Counters, Flush, Why};
 use crate::{say, settings, tls};
 
 /// Memory of an engine: one mapping, wiped in a forked child.
@@ -66,33 +66,47 @@ pub fn numbers_freed() -> bool {
     true
 }
 
-/// Makes a flow of the connection `fd`. If that is not possible now or ever, `None`.
+/// Makes a flow of the connection `fd`.
+///
+/// # Errors
+///
+/// Why that is not possible now or ever.
 #[cold]
-pub fn register(fd: c_int) -> Option<FlowRef> {
+pub fn register(fd: c_int) -> Result<FlowRef, Why> {
     let _errno = Saved::new();
     if !settings::on() {
-        fds::set(fd, State::UNTRACKED);
-        return None;
+        fds::set(fd, State::through(Why::Off));
+        return Err(Why::Off);
     }
-    let mut engine = match tls::engine() {
-        Some(engine) => engine,
-        None => {
-            make_engine()?;
-            tls::engine()?
-        }
-    };
-    match sys::register_flow(engine.ring.fd(), fd) {
+    let mut engine = tls::engine()
+        .or_else(|| make_engine().and_then(|()| tls::engine()))
+        .ok_or(Why::Thread)?;
+    let why = match sys::register_flow(engine.ring.fd(), fd) {
         Ok(raw) => {
             let flow = FlowRef::from_raw(raw);
             if engine.adopt(fd, flow) {
-                return Some(flow);
+                return Ok(flow);
             }
             let _ = sys::unregister_flow(engine.ring.fd(), raw);
+            Why::Slots
         }
-        Err(_) => bump(&engine.counters.refused),
+        Err(error) => {
+            bump(&engine.counters.refused);
+            match error.raw_os_error() {
+                Some(libc::ENOSPC) => Why::Slots,
+                _ => Why::Refused,
+            }
+        }
+    };
+    fds::set(fd, State::through(why));
+    Err(why)
+}
+
+/// Makes the ring of this thread, if it has none and can have one.
+pub fn ring_now() {
+    if settings::on() && tls::engine().is_none() {
+        let _ = make_engine();
     }
-    fds::set(fd, State::UNTRACKED);
-    None
 }
 
 /// Makes the ring of this thread.
@@ -204,15 +218,15 @@ fn attach(ring: &mut Ring) -> u32 {
 /// Takes all flows of this thread back: from now on another process can use them too.
 pub fn disown() {
     if let Some(mut engine) = tls::engine() {
-        leave_all(&mut engine);
+        leave_all(&mut engine, Why::Shared);
     }
 }
 
 /// Has all flows of an engine take no early answers any more.
-pub fn leave_all(engine: &mut Engine) {
+pub fn leave_all(engine: &mut Engine, why: Why) {
     for (fd, state) in fds::all(0, fds::top()) {
         if state.kind() == Kind::Flow && state.owner() == engine.id {
-            engine.leave(fd, FlowRef::from_raw(state.value()), Flush::Process);
+            engine.leave(fd, FlowRef::from_raw(state.value()), Flush::Process, why);
         }
     }
 }
@@ -222,13 +236,18 @@ pub fn forget() {
     tls::forked();
     stats::forked();
     for (fd, state) in fds::all(0, fds::top()) {
-        if state == State::RING || state.kind() == Kind::Closing {
+        let now = match state.kind() {
             // Put off by a thread that is not here to do it; or a ring that is not ours.
+            Kind::Closing => State::UNTRACKED,
+            _ if state == State::RING => State::UNTRACKED,
+            Kind::Epoll => State::UNTRACKED,
+            Kind::Flow => State::through(Why::Shared),
+            _ => continue,
+        };
+        if !matches!(state.kind(), Kind::Epoll | Kind::Flow) {
             sys::close(fd);
-        } else if !matches!(state.kind(), Kind::Flow | Kind::Epoll) {
-            continue;
         }
-        fds::set(fd, State::UNTRACKED);
+        fds::set(fd, now);
     }
 }
 
@@ -240,7 +259,7 @@ unsafe extern "C" fn thread_ends(engine: *mut c_void) {
     let Some(mut guard) = tls::engine() else {
         return;
     };
-    leave_all(&mut guard);
+    leave_all(&mut guard, Why::Thread);
     guard.sync(Flush::Process);
     tls::set_engine(ptr::null_mut());
     tls::refuse();

@@ -6,32 +6,17 @@ use std::fmt::{self, Write};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+pub use saio::preload::{Call, Why};
 use saio::sys;
 
 use crate::say::Line;
-use crate::settings;
+use crate::{rules, settings};
 
-/// Calls that may be deferred.
-#[derive(Clone, Copy, Debug)]
-pub enum Call {
-    Write,
-    Writev,
-    Send,
-    Sendfile,
-    Option,
-    Close,
-    CloseFile,
-}
+const CALLS: usize = Call::ALL.len();
+const WHYS: usize = Why::ALL.len();
 
-const CALLS: [&str; 7] = [
-    "write",
-    "writev",
-    "send",
-    "sendfile",
-    "setsockopt",
-    "close",
-    "close_file",
-];
+/// Room for the line; a line that does not fit is cut off.
+const LINE: usize = 8192;
 
 /// Why a queue was flushed.
 #[derive(Clone, Copy, Debug)]
@@ -58,21 +43,31 @@ pub enum Flush {
     Numbers,
     /// A signal came before the wait.
     Signal,
+    /// The end of a region, see [`crate::esca`].
+    Region,
 }
 
-const FLUSHES: [&str; 11] = [
-    "wait", "poll", "count", "age", "bytes", "room", "pass", "gone", "process", "numbers", "signal",
+const FLUSHES: [&str; 12] = [
+    "wait", "poll", "count", "age", "bytes", "room", "pass", "gone", "process", "numbers",
+    "signal", "region",
 ];
+
+/// Counts of calls by their reasons.
+type Passed = [[AtomicU64; WHYS]; CALLS];
 
 /// Counters of one thread. Only that thread changes them.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Answered before they ran.
-    pub deferred: [AtomicU64; CALLS.len()],
-    /// Calls on flows that went straight through.
-    pub passed: [AtomicU64; CALLS.len()],
+    pub deferred: [AtomicU64; CALLS],
+    /// Went straight through, and why.
+    pub passed: Passed,
     /// Answered with `EAGAIN` by the status word alone.
-    pub full: AtomicU64,
+    pub full: [AtomicU64; CALLS],
+    /// Cork toggles that were answered and that nothing was queued for.
+    pub folded: AtomicU64,
+    /// Parts of files queued directly behind bytes of the same flow.
+    pub joined: AtomicU64,
     pub flushes: [AtomicU64; FLUSHES.len()],
     /// `saio_enter` calls.
     pub crossings: AtomicU64,
@@ -102,6 +97,24 @@ pub fn add(counter: &AtomicU64, n: u64) {
     counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
 }
 
+/// Calls that went straight through before it mattered which ring they could have been for: those of
+/// all threads, and only if somebody wants to know.
+static THROUGH: Passed = [const { [const { AtomicU64::new(0) }; WHYS] }; CALLS];
+
+/// Counts a call that goes straight through, of a thread that may have no ring.
+#[inline]
+pub fn through(call: Call, why: Why) {
+    if settings::stats().is_some() {
+        count_through(call, why);
+    }
+}
+
+#[cold]
+fn count_through(call: Call, why: Why) {
+    let why = if settings::on() { why } else { Why::Off };
+    THROUGH[call as usize][why as usize].fetch_add(1, Ordering::Relaxed);
+}
+
 /// Connections accepted, by all threads.
 pub static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 
@@ -126,6 +139,9 @@ pub fn forked() {
     for slot in &BOOK {
         slot.store(ptr::null_mut(), Ordering::Relaxed);
     }
+    for counter in THROUGH.iter().flatten() {
+        counter.store(0, Ordering::Relaxed);
+    }
     RINGS.store(0, Ordering::Relaxed);
     ACCEPTED.store(0, Ordering::Relaxed);
     WRITTEN.store(false, Ordering::Relaxed);
@@ -141,21 +157,35 @@ pub fn write() {
         return;
     }
     let idle = RINGS.load(Ordering::Relaxed) == 0 && ACCEPTED.load(Ordering::Relaxed) == 0;
-    if idle && FORKED.load(Ordering::Relaxed) {
+    if idle && FORKED.load(Ordering::Relaxed) && !had_connections() {
         return;
     }
-    let mut line = Line::new();
+    let mut line = Line::<LINE>::new();
     let _ = json(&mut line);
     line.send(fd);
 }
 
-fn json(out: &mut Line) -> fmt::Result {
+/// Whether the process wrote to connections that others made flows, or could have.
+fn had_connections() -> bool {
+    let on_connection = |calls: &[AtomicU64; WHYS]| {
+        let whys = Why::ALL.iter().zip(calls);
+        whys.filter(|(why, _)| why.on_connection())
+            .any(|(_, count)| count.load(Ordering::Relaxed) != 0)
+    };
+    THROUGH.iter().any(on_connection)
+}
+
+fn json(out: &mut impl Write) -> fmt::Result {
     write!(out, "{{\"pid\":{},\"program\":\"", std::process::id())?;
     program(out)?;
     write!(out, "\",\"mode\":\"{}\"", settings::mode().name())?;
     if let Some((pool, _)) = settings::pool() {
         // Its characters need no escapes.
         write!(out, ",\"pool\":\"{pool}\"")?;
+    }
+    if let Some(patterns) = rules::matched() {
+        // Nor do those of patterns.
+        write!(out, ",\"rules\":[{patterns}]")?;
     }
     write!(
         out,
@@ -170,29 +200,66 @@ fn json(out: &mut Line) -> fmt::Result {
         ("waits_merged", sum(|c| &c.waits)),
         ("wakeups", sum(|c| &c.wakeups)),
         ("taken_by_others", sum(|c| &c.others)),
-        ("full", sum(|c| &c.full)),
+        ("full", (0..CALLS).map(|i| sum(|c| &c.full[i])).sum()),
+        ("folded", sum(|c| &c.folded)),
+        ("joined", sum(|c| &c.joined)),
         ("errors", sum(|c| &c.errors)),
     ] {
         write!(out, ",\"{name}\":{value}")?;
     }
-    group(out, "deferred", &CALLS, |i| sum(move |c| &c.deferred[i]))?;
-    group(out, "passed", &CALLS, |i| sum(move |c| &c.passed[i]))?;
-    group(out, "flushes", &FLUSHES, |i| sum(move |c| &c.flushes[i]))?;
+    let calls = || Call::ALL.iter().map(|call| call.name());
+    group(out, "deferred", calls(), |i| sum(|c| &c.deferred[i]))?;
+    group(out, "again", calls(), |i| sum(|c| &c.full[i]))?;
+    let passed =
+        |i: usize, j: usize| sum(|c| &c.passed[i][j]) + THROUGH[i][j].load(Ordering::Relaxed);
+    group(out, "passed", calls(), |i| {
+        (0..WHYS).map(|j| passed(i, j)).sum()
+    })?;
+    out.write_str(",\"why\":{")?;
+    let mut comma = "";
+    for (i, call) in calls().enumerate() {
+        if (0..WHYS).any(|j| passed(i, j) != 0) {
+            write!(out, "{comma}\"{call}\":{{")?;
+            let whys = Why::ALL.iter().map(|why| why.name());
+            members(out, whys, true, |j| passed(i, j))?;
+            out.write_str("}")?;
+            comma = ",";
+        }
+    }
+    out.write_str("}")?;
+    group(out, "flushes", FLUSHES.into_iter(), |i| {
+        sum(|c| &c.flushes[i])
+    })?;
     out.write_str("}\n")
 }
 
-fn group(
-    out: &mut Line,
+fn group<'a>(
+    out: &mut impl Write,
     name: &str,
-    members: &[&str],
+    names: impl Iterator<Item = &'a str>,
     value: impl Fn(usize) -> u64,
 ) -> fmt::Result {
     write!(out, ",\"{name}\":{{")?;
-    for (i, member) in members.iter().enumerate() {
-        let comma = if i == 0 { "" } else { "," };
-        write!(out, "{comma}\"{member}\":{}", value(i))?;
-    }
+    members(out, names, false, value)?;
     out.write_str("}")
+}
+
+/// Members of an object; with `some` only those that are not zero.
+fn members<'a>(
+    out: &mut impl Write,
+    names: impl Iterator<Item = &'a str>,
+    some: bool,
+    value: impl Fn(usize) -> u64,
+) -> fmt::Result {
+    let mut comma = "";
+    for (i, name) in names.enumerate() {
+        let value = value(i);
+        if value != 0 || !some {
+            write!(out, "{comma}\"{name}\":{value}")?;
+            comma = ",";
+        }
+    }
+    Ok(())
 }
 
 fn sum(counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
@@ -206,7 +273,7 @@ fn sum(counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
 }
 
 /// The name of the thread's program, as far as it needs no escapes.
-fn program(out: &mut Line) -> fmt::Result {
+fn program(out: &mut impl Write) -> fmt::Result {
     let mut name = [0u8; 16];
     let args = [
         libc::PR_GET_NAME as usize,
@@ -231,7 +298,6 @@ mod tests {
 
     #[test]
     fn every_counter_has_a_name() {
-        assert_eq!(Call::CloseFile as usize + 1, CALLS.len());
-        assert_eq!(Flush::Signal as usize + 1, FLUSHES.len());
+        assert_eq!(Flush::Region as usize + 1, FLUSHES.len());
     }
 }

@@ -9,8 +9,24 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{compiler_fence, AtomicU32, Ordering};
 
+use saio::preload::rules::Calls;
+use saio::preload::{Call, Why};
+
 use crate::fds::MAX_OWNER;
 use crate::queue::Engine;
+use crate::rules;
+
+/// Where a thread is, by what it tells the functions of [`crate::esca`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Region {
+    /// It has called none of them.
+    #[default]
+    Everywhere = 0,
+    Inside,
+    /// Here calls go straight through.
+    Outside,
+}
 
 /// State of a thread; without a destructor, so that it is a plain variable.
 #[repr(C)]
@@ -21,6 +37,8 @@ struct Tls {
     refused: Cell<bool>,
     /// How often the thread has called a wait on an epoll set.
     turn: Cell<u32>,
+    /// Where the thread is, if it says so.
+    region: Cell<Region>,
     /// Number of the thread, 0 as long as it has none. Never given twice.
     id: Cell<u32>,
     engine: Cell<*mut Engine>,
@@ -151,6 +169,33 @@ pub fn next_turn() -> u32 {
             id => id,
         }
     })
+}
+
+/// Where this thread is.
+pub fn region() -> Region {
+    TLS.with(|tls| tls.region.get())
+}
+
+/// Says where this thread is. Its engine is not told.
+pub fn set_region(region: Region) {
+    TLS.with(|tls| tls.region.set(region));
+}
+
+/// Calls of this thread that go straight through, whatever they are on.
+pub fn barred() -> Calls {
+    match region() {
+        Region::Outside => Calls::ALL,
+        Region::Everywhere | Region::Inside => rules::passed(),
+    }
+}
+
+/// Why one of [`barred`] does.
+pub fn why_barred(call: Call) -> Why {
+    if rules::passed().has(call) {
+        Why::Listed
+    } else {
+        Why::Region
+    }
 }
 
 /// How many turns this thread's loop has begun.

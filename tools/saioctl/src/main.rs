@@ -2,7 +2,10 @@
 
 //! The operator's tool of SAIO.
 
+mod child;
 mod doctor;
+mod explain;
+mod fault;
 mod output;
 mod pool;
 mod preload;
@@ -43,13 +46,15 @@ struct Cli {
 enum Action {
     /// Runs a dynamically linked server under SAIO
     ///
-    /// The command replaces saioctl. On a kernel without SAIO it runs as if nothing was there, and on one without
+    /// The command replaces saioctl, but with --explain. On a kernel without SAIO it runs as if nothing was there, and on one without
     /// pools without them, with one line on stderr. Exit status: that of the command; 125 if saioctl fails, 126 if the command cannot be executed, 127
-    /// if it is not found.
+    /// if it is not found; 2 for wrong usage or a file that cannot be used.
     #[command(after_long_help = "Examples:\n  \
         A server, with its counters written to a file:\n    saioctl run --stats /run/saio.jsonl -- nginx -g 'daemon off;'\n  \
         Threads of a pool take over its sends where that pays:\n    saioctl run --pool web -- nginx\n  \
-        The same server without SAIO, everything else equal:\n    saioctl run --mode off -- nginx -g 'daemon off;'")]
+        The same server without SAIO, everything else equal:\n    saioctl run --mode off -- nginx -g 'daemon off;'\n  \
+        What became of its calls, once it has ended:\n    saioctl run --explain -- nginx -g 'daemon off;'\n  \
+        A server that is patched for ESCA, with its configuration:\n    saioctl run --esca-conf esca.conf -- ./nginx")]
     Run(run::RunArgs),
 
     /// Says whether kernel, limits and permissions let SAIO work

@@ -64,6 +64,15 @@ pub fn duration(ns: u64) -> String {
     }
 }
 
+/// A share in whole percent.
+pub fn percent(part: f64, all: f64) -> String {
+    let percent = 100.0 * part / all;
+    if percent > 0.0 && percent < 0.5 {
+        return "<1 %".to_owned();
+    }
+    format!("{percent:.0} %")
+}
+
 /// A table without lines, a row ending with a newline. Columns whose title begins with `>` are aligned to the right.
 pub fn table(titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use saio::fake::Socket;
 use saio::sys::{SAIO_FLOW_STALE, SAIO_MODE_AUTO, SAIO_MODE_INLINE, SAIO_MODE_POOL};
 
+use saio::preload::rules::Calls;
+
 use super::*;
 use crate::fixture::{what, Fixture};
 use crate::queue::MOST_OUTSTANDING;
@@ -91,9 +93,9 @@ fn flow_that_goes_under_a_cork() {
         f.cork(flow, true);
         f.send(flow, 10);
         f.say(0, SAIO_FLOW_STALE);
-        assert_eq!(f.cork(flow, false), Answer::Pass);
+        assert_eq!(f.cork(flow, false), Answer::Pass(Why::Gone));
         assert_eq!(ran(&mut f), ["send more", "uncork"]);
-        assert_eq!(fds::get(f.fd(0)), State::UNTRACKED);
+        assert_eq!(fds::get(f.fd(0)), State::through(Why::Gone));
     }
 }
 
@@ -133,7 +135,10 @@ fn pool_that_is_awake_is_not_woken() {
 
 #[test]
 fn many_bytes_of_a_flow_are_left_to_the_kernel() {
-    for (served, want) in [(true, Answer::Pass), (false, Answer::Done(60_000))] {
+    for (served, want) in [
+        (true, Answer::Pass(Why::Bytes)),
+        (false, Answer::Done(60_000)),
+    ] {
         let mut f = Fixture::new(4090, served);
         let flow = f.flow(0);
         assert_eq!(f.send_file(flow, 60_000), Answer::Done(60_000));
@@ -159,7 +164,7 @@ fn entries_that_were_handed_over_count() {
             assert_eq!(f.send_file(flow, 1), Answer::Done(1));
             continue;
         }
-        assert_eq!(f.send_file(flow, 1), Answer::Pass);
+        assert_eq!(f.send_file(flow, 1), Answer::Pass(Why::Room));
         assert_eq!(f.engine.outstanding as usize, most);
         assert_eq!(f.kernel.held(), (0, most));
         let crossings = || f.engine.counters.crossings.load(Ordering::Relaxed);
@@ -182,7 +187,7 @@ fn arena_of_a_pool_that_lags() {
     for _ in 0..3 {
         assert_eq!(f.send(flows[0], MAX_SEND), Answer::Done(MAX_SEND as isize));
     }
-    assert_eq!(f.send(flows[1], MAX_SEND), Answer::Pass);
+    assert_eq!(f.send(flows[1], MAX_SEND), Answer::Pass(Why::Room));
     assert_eq!(f.kernel.held(), (0, 3));
     f.kernel.work(1);
     assert_eq!(f.send(flows[1], MAX_SEND), Answer::Done(MAX_SEND as isize));
@@ -230,7 +235,7 @@ fn cork_without_room_is_the_programs_own() {
             flow = f.flow(0);
         }
         no_room(&mut f);
-        assert_eq!(f.cork(flow, true), Answer::Pass);
+        assert_eq!(f.cork(flow, true), Answer::Pass(Why::Room));
         assert!(f.kernel.socket(0).corked);
         // With room for the uncork, and without.
         if unknown {
@@ -270,7 +275,7 @@ fn uncork_of_a_flow_that_was_given_up() {
             }
             f.leave(flow);
             assert!(f.engine.idle() && !f.is_flow(flow));
-            assert_eq!(f.cork(flow, false), Answer::Pass);
+            assert_eq!(f.cork(flow, false), Answer::Pass(Why::Gone));
             all_left(&mut f);
         }
     }
@@ -305,7 +310,7 @@ fn flows_of_a_thread_are_given_up() {
     f.send(flow, 10);
     f.engine.flush(Flush::Process);
     assert_eq!(f.kernel.socket(0), Socket::default());
-    crate::setup::leave_all(&mut f.engine);
+    crate::setup::leave_all(&mut f.engine, Why::Shared);
     assert!(f.engine.idle() && !f.is_flow(flow));
     f.cork(flow, false);
     all_left(&mut f);
@@ -318,9 +323,88 @@ fn giving_up_is_leaving() {
     f.cork(flow, true);
     f.send(flow, 10);
     crate::tls::set_engine(&raw mut *f.engine);
-    crate::early::give_up(f.fd(0));
+    crate::early::give_up(f.fd(0), Why::Shared);
     crate::tls::set_engine(std::ptr::null_mut());
     assert!(f.engine.idle() && !f.is_flow(flow));
     f.cork(flow, false);
     all_left(&mut f);
+}
+
+fn count(counter: &std::sync::atomic::AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+#[test]
+fn parts_of_files_directly_behind_bytes_are_counted() {
+    let mut f = Fixture::new(4180, false);
+    let flows = [f.flow(0), f.flow(1)];
+    let joined = |f: &Fixture| count(&f.engine.counters.joined);
+    f.send(flows[0], 10);
+    f.send_file(flows[0], 10);
+    assert_eq!(joined(&f), 1);
+    f.send_file(flows[0], 10);
+    f.send(flows[0], 10);
+    f.send_file(flows[1], 10);
+    f.send_file(flows[0], 10);
+    assert_eq!(joined(&f), 1, "no bytes, or those of another flow");
+    f.send(flows[0], 10);
+    f.engine.sync(Flush::Pass);
+    let fd = f.base + 15;
+    f.send(flows[1], 10);
+    f.engine.close_any(fd, State::candidate(true, 1));
+    f.send_file(flows[0], 10);
+    f.send_file(flows[1], 10);
+    assert_eq!(joined(&f), 1, "of another batch, or something in between");
+}
+
+#[test]
+fn toggles_without_an_entry_are_counted() {
+    let (mut f, flow) = uncorked(4200, false);
+    let folded = |f: &Fixture| count(&f.engine.counters.folded);
+    assert_eq!(folded(&f), 0);
+    // A pair, with one that changes nothing.
+    for on in [true, true, false] {
+        f.cork(flow, on);
+    }
+    assert_eq!((folded(&f), ran(&mut f).len()), (3, 0));
+    // The uncork is queued, the cork is not.
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.cork(flow, false);
+    assert_eq!(folded(&f), 4);
+    assert_eq!(ran(&mut f), ["send more", "uncork"]);
+    // Both are queued.
+    f.cork(flow, true);
+    f.send(flow, 10);
+    f.engine.sync(Flush::Pass);
+    f.cork(flow, false);
+    assert_eq!(folded(&f), 4);
+}
+
+#[test]
+fn closes_say_why_they_are_made() {
+    let mut f = Fixture::new(4210, false);
+    let flow = f.flow(0);
+    let (fd, file) = (f.fd(0), f.base + 15);
+    let untracked = f.base + 16;
+    let of = |f: &mut Fixture, fd| f.engine.close_any(fd, fds::get(fd));
+    assert_eq!(of(&mut f, untracked), Answer::Pass(Why::Idle));
+    fds::set_file(file);
+    f.send(flow, 10);
+    assert_eq!(of(&mut f, file), Answer::Pass(Why::File));
+    assert!(f.engine.idle(), "it was behind what was queued");
+    fds::set_size(file, 100);
+    f.send(flow, 10);
+    assert_eq!(of(&mut f, untracked), Answer::Pass(Why::Other));
+    f.send(flow, 10);
+    assert_eq!(of(&mut f, file), Answer::Done(0));
+    fds::set_file(file);
+    fds::set_size(file, 100);
+
+    f.engine.barred = Calls::of(Call::Close);
+    assert_eq!(of(&mut f, fd), Answer::Pass(Why::Region));
+    f.send(flow, 10);
+    assert_eq!(of(&mut f, file), Answer::Done(0));
+    let passed = &f.engine.counters.passed[Call::Close as usize];
+    assert_eq!(passed.iter().map(count).sum::<u64>(), 3);
 }

@@ -3,9 +3,8 @@
 //! Files that say which pools there shall be.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -15,6 +14,7 @@ use toml::{Spanned, Value};
 
 use super::error::unusable;
 use super::spec::{self, CpuSpec};
+use crate::fault::{self, Fault};
 
 /// A pool that shall be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,23 +64,6 @@ struct Entry {
     group: Option<Spanned<Value>>,
 }
 
-/// Something that is wrong in a file.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The line, counted from 1; `None`: no particular one.
-    line: Option<usize>,
-    text: String,
-}
-
-impl Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{line}: {}", self.text),
-            None => write!(f, " {}", self.text),
-        }
-    }
-}
-
 /// Reads a file, and checks everything that can be checked without the kernel's pools.
 ///
 /// # Errors
@@ -99,23 +82,15 @@ pub fn load(file: &Path, machine: &Machine) -> Result<Vec<Wanted>> {
 ///
 /// The first fault.
 pub fn parse(text: &str, machine: &Machine) -> Result<Vec<Wanted>, Fault> {
-    let file: File = toml::from_str(text).map_err(|error| Fault {
-        line: error.span().map(|span| line(text, &span)),
-        text: error.message().replace('\n', " "),
-    })?;
+    let file: File = fault::parse(text)?;
     if file.pool.is_empty() {
-        return Err(Fault {
-            line: None,
-            text: "no pool in it; it takes [pool.NAME]".to_owned(),
-        });
+        return Err(Fault::of_file("no pool in it; it takes [pool.NAME]"));
     }
     let pools = file.pool.into_iter();
     let wanted = pools.map(|(name, entry)| {
         Ok(Wanted {
-            name: name.get_ref().parse().map_err(|error: Invalid| Fault {
-                line: Some(line(text, &name.span())),
-                text: error.to_string(),
-            })?,
+            name: (name.get_ref().parse())
+                .map_err(|error: Invalid| Fault::at(text, &name.span(), error.to_string()))?,
             change: entry.change(text, machine)?,
         })
     });
@@ -134,15 +109,13 @@ impl Entry {
             Value::Integer(gid) => (machine.group)(&gid.to_string()),
             other => Err(format!("{other} is neither a name nor a number")),
         };
-        let at = self.max.as_ref().map(|max| line(text, &max.span()));
+        let at = self.max.as_ref().map_or(0..0, Spanned::span);
         let workers = read(self.workers, text, "workers", threads)?;
         let max = read(self.max, text, "max", threads)?;
         if let (Some(max), Some(workers)) = (max, workers) {
             if max < workers {
-                return Err(Fault {
-                    line: at,
-                    text: format!("max: {max} threads in all are fewer than workers = {workers}"),
-                });
+                let what = format!("max: {max} threads in all are fewer than workers = {workers}");
+                return Err(Fault::at(text, &at, what));
             }
         }
         Ok(Change {
@@ -163,18 +136,10 @@ fn read<T, U, E: Display>(
     make: impl Fn(&T) -> Result<U, E>,
 ) -> Result<Option<U>, Fault> {
     let made = value.map(|value| {
-        make(value.get_ref()).map_err(|error| Fault {
-            line: Some(line(text, &value.span())),
-            text: format!("{key}: {error}"),
-        })
+        make(value.get_ref())
+            .map_err(|error| Fault::at(text, &value.span(), format!("{key}: {error}")))
     });
     made.transpose()
-}
-
-/// The line, counted from 1, that a span begins in.
-fn line(text: &str, span: &Range<usize>) -> usize {
-    let before = &text.as_bytes()[..span.start.min(text.len())];
-    before.iter().filter(|&&b| b == b'\n').count() + 1
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ use serde::Serialize;
 use crate::output::print;
 use kernel::{Kernel, Pools};
 
-pub use error::Unusable;
+pub use error::{unusable, Unusable};
+pub use import::settle;
 
 /// Version of the JSON output; changes when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;

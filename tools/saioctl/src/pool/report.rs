@@ -106,7 +106,14 @@ impl Outcome {
         }
     }
 
-    fn text(&self) -> String {
+    /// Whether nobody but root may attach now.
+    pub fn is_for_root_alone(&self) -> bool {
+        let after = self.after.as_ref();
+        after.is_some_and(|after| after.group == Group::Id(0))
+    }
+
+    /// In a line.
+    pub fn text(&self) -> String {
         let name = &self.name;
         let now = self.after.as_ref().map(all).unwrap_or_default();
         match self.did() {

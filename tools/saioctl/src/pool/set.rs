@@ -73,7 +73,12 @@ pub fn set(args: &SetArgs) -> Result<()> {
     print_outcomes(&[outcome], false, args.json)
 }
 
-fn bring_about(kernel: &dyn Pools, name: &Name, change: &Change) -> Result<Outcome> {
+/// Makes a pool, or changes what is given of one.
+///
+/// # Errors
+///
+/// The kernel refuses.
+pub fn bring_about(kernel: &dyn Pools, name: &Name, change: &Change) -> Result<Outcome> {
     let before = match kernel.get(name) {
         Ok(pool) => Some(pool),
         Err(error) if errno(&error) == Errno::ENOENT => None,

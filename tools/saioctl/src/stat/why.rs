@@ -3,6 +3,7 @@
 //! Inline or pool, and why.
 
 use super::counts::{Ring, Why};
+use crate::output::percent;
 
 /// In a few words: where most entries of flows ran, and if that is inline, the largest reason. Percentages are of
 /// all entries of flows.
@@ -63,14 +64,6 @@ fn list(parts: &[(f64, &str)], all: f64) -> String {
         .map(|&(count, name)| format!("{name} {}", percent(count, all)))
         .collect();
     parts.join(", ")
-}
-
-fn percent(part: f64, all: f64) -> String {
-    let percent = 100.0 * part / all;
-    if percent > 0.0 && percent < 0.5 {
-        return "<1 %".to_owned();
-    }
-    format!("{percent:.0} %")
 }
 
 #[cfg(test)]

@@ -2,52 +2,10 @@
 
 //! How long a trace goes on: until a signal, and until what is traced has ended.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-use nix::errno::Errno;
-use nix::sys::prctl;
-use nix::sys::signal::{kill, Signal};
-use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
-use nix::unistd::{getpgrp, tcgetpgrp, Pid};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
+use crate::child::{Child, Signals};
 use crate::process::Proc;
-
-/// Signals that end a trace in order. A program that is started has the usual effects of them again.
-pub struct Signals([(Signal, Arc<AtomicBool>); 3]);
-
-impl Signals {
-    /// Catches them from now on.
-    ///
-    /// # Errors
-    ///
-    /// The handlers cannot be set.
-    pub fn catch() -> Result<Self> {
-        let caught = |signal: Signal, number| -> Result<_> {
-            let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(number, Arc::clone(&flag))
-                .with_context(|| format!("cannot catch {signal}"))?;
-            Ok((signal, flag))
-        };
-        Ok(Self([
-            caught(Signal::SIGINT, SIGINT)?,
-            caught(Signal::SIGTERM, SIGTERM)?,
-            caught(Signal::SIGHUP, SIGHUP)?,
-        ]))
-    }
-
-    /// One that came since the last time.
-    fn take(&self) -> Option<Signal> {
-        let mut all = self.0.iter();
-        all.find(|(_, flag)| flag.swap(false, Ordering::Relaxed))
-            .map(|&(signal, _)| signal)
-    }
-}
 
 /// What is traced, as far as it can end.
 pub enum Subject {
@@ -79,130 +37,17 @@ impl Subject {
     /// What saioctl exits with: the status of the command, if there is one and it has ended.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Command(child) => child.status.unwrap_or(0),
+            Self::Command(child) => child.status().unwrap_or(0),
             _ => 0,
         }
     }
 }
 
-/// A command that was started.
-pub struct Child {
-    pid: Pid,
-    status: Option<u8>,
-    asked: bool,
-}
-
-impl Child {
-    /// Starts it. Its descendants become ours when their parents end, so that their end is seen too.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be started.
-    pub fn start(command: &[OsString]) -> Result<Self> {
-        let (name, args) = command.split_first().context("no command")?;
-        prctl::set_child_subreaper(true).context("cannot become the parent of orphans")?;
-        let child = Command::new(name)
-            .args(args)
-            .spawn()
-            .with_context(|| format!("cannot start {}", name.to_string_lossy()))?;
-        Ok(Self {
-            pid: Pid::from_raw(child.id() as i32),
-            status: None,
-            asked: false,
-        })
-    }
-
-    /// A first signal is left to the command, which may want to end in order; a second one ends the trace. So does
-    /// the first if only daemons are left, which do not see it.
-    fn is_over(&mut self, signal: Option<Signal>) -> Result<bool> {
-        let gone = self.reap()?;
-        if let Some(signal) = signal {
-            if self.asked || self.status.is_some() {
-                return Ok(true);
-            }
-            self.asked = true;
-            self.ask(signal, in_foreground());
-        }
-        Ok(gone)
-    }
-
-    fn ask(&self, signal: Signal, foreground: bool) {
-        // The terminal has sent its own to both already.
-        if signal == Signal::SIGINT && foreground {
-            return;
-        }
-        // It may have ended just now.
-        let _ = kill(self.pid, signal);
-    }
-
-    /// Takes the status of all that have ended; says whether nobody is left.
-    fn reap(&mut self) -> Result<bool> {
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => return Ok(false),
-                Ok(status) => {
-                    if status.pid() == Some(self.pid) {
-                        self.status = exit_status(status).or(self.status);
-                    }
-                }
-                Err(Errno::ECHILD) => return Ok(true),
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno).context("cannot wait for the command"),
-            }
-        }
-    }
-}
-
-/// Whether the terminal sends its signals to the process group of saioctl, which the command is born into.
-fn in_foreground() -> bool {
-    File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
-}
-
-/// As a shell has it: 128 and the number of the signal that ended it.
-fn exit_status(status: WaitStatus) -> Option<u8> {
-    match status {
-        WaitStatus::Exited(_, code) => u8::try_from(code).ok(),
-        WaitStatus::Signaled(_, signal, _) => u8::try_from(128 + signal as i32).ok(),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
+    use signal_hook::consts::{SIGHUP, SIGTERM};
 
     use super::*;
-
-    #[test]
-    fn statuses_are_those_of_a_shell() {
-        let pid = Pid::from_raw(1);
-        let status = |status| exit_status(status);
-        assert_eq!(status(WaitStatus::Exited(pid, 7)), Some(7));
-        let killed = WaitStatus::Signaled(pid, Signal::SIGKILL, false);
-        assert_eq!(status(killed), Some(137));
-        assert_eq!(status(WaitStatus::Continued(pid)), None);
-    }
-
-    #[test]
-    fn signals_of_the_terminal_are_not_doubled() {
-        // A handler, so that the program does not inherit that the signal is ignored.
-        let _signals = Signals::catch().unwrap();
-        let ended_by = |asked: &[(Signal, bool)]| {
-            let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
-            let child = Child {
-                pid: Pid::from_raw(sleep.id() as i32),
-                status: None,
-                asked: false,
-            };
-            for &(signal, foreground) in asked {
-                child.ask(signal, foreground);
-            }
-            sleep.wait().unwrap().signal()
-        };
-        assert_eq!(ended_by(&[(Signal::SIGINT, false)]), Some(SIGINT));
-        let both = [(Signal::SIGINT, true), (Signal::SIGTERM, true)];
-        assert_eq!(ended_by(&both), Some(SIGTERM));
-    }
 
     #[test]
     fn signals_and_ends() {

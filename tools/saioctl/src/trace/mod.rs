@@ -20,16 +20,18 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
+use crate::child::{Child, Signals};
 use crate::output;
 use crate::process::{Absent, Proc};
 use event::Complete;
-use follow::{Child, Signals, Subject};
+use follow::Subject;
 use pending::Started;
 use session::{Form, Session};
 use tasks::Tasks;
@@ -133,7 +135,7 @@ fn record(args: &TraceArgs) -> Result<u8> {
     };
     let mut subject = match (&args.pid[..], &args.command[..]) {
         ([], []) => Subject::Everything,
-        ([], command) => Subject::Command(Child::start(command)?),
+        ([], command) => Subject::Command(start(command)?),
         (pids, _) => Subject::Processes(pids.to_vec()),
     };
     let form = match (args.raw, args.json) {
@@ -155,6 +157,12 @@ fn record(args: &TraceArgs) -> Result<u8> {
     // Whether anybody reads it does not change what the command returned.
     let _ = io::stderr().write_all(summary.as_bytes());
     Ok(subject.status())
+}
+
+fn start(command: &[OsString]) -> Result<Child> {
+    let (name, args) = command.split_first().context("no command")?;
+    Child::start(Command::new(name).args(args))
+        .with_context(|| format!("cannot start {}", name.to_string_lossy()))
 }
 
 /// Reads until there is nothing left, or so many times.

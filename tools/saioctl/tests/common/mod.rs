@@ -18,6 +18,7 @@ pub fn command(args: &[&str]) -> Command {
         "SAIO_STATS",
         "SAIO_VERBOSE",
         "SAIO_PRELOAD_PATH",
+        "SAIO_RULES",
         "LD_PRELOAD",
     ] {
         command.env_remove(name);

@@ -2,9 +2,12 @@
 
 //! `saioctl run`: starts a command under the preload library.
 
+pub mod rules;
+
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +16,9 @@ use anyhow::{bail, Context, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use saio::pool::Name;
+use saio::preload::rules::VARIABLE;
 
+use crate::explain::Explain;
 use crate::output::{say, warn};
 use crate::pool::{self, Presence};
 use crate::{preload, program};
@@ -59,6 +64,29 @@ pub struct RunArgs {
     /// The library says on stderr what it does
     #[arg(long)]
     verbose: bool,
+
+    /// Makes the pool that a configuration of ESCA or of the original SAIO describes, or changes it, and uses it; its
+    /// name is that of --pool, otherwise that of the file
+    #[arg(long, value_name = "FILE")]
+    esca_conf: Option<PathBuf>,
+
+    /// Programs that go without SAIO or have some calls go straight through [default: those of
+    /// configs/preload/default.toml, built in]
+    #[arg(long, value_name = "FILE")]
+    preload_config: Option<PathBuf>,
+
+    /// Waits for the command and all that comes out of it, and says on stderr what became of their calls: how many
+    /// were queued, how many went straight through, and why
+    #[arg(long)]
+    explain: bool,
+
+    /// --explain writes JSON
+    #[arg(long, requires = "explain")]
+    json: bool,
+
+    /// --explain writes to a file instead of stderr
+    #[arg(short, long, value_name = "FILE", requires = "explain")]
+    output: Option<PathBuf>,
 
     /// The command and its arguments
     #[arg(
@@ -108,9 +136,15 @@ struct Placement<'a> {
 impl RunArgs {
     /// A pool that is named on the command line counts for more than a mode that comes from the environment.
     pub fn settle(&mut self, matches: &ArgMatches) {
-        if matches.value_source("pool") == Some(ValueSource::CommandLine)
-            && matches.value_source("mode") == Some(ValueSource::EnvVariable)
-        {
+        let is_from = |id, source| matches.value_source(id) == Some(source);
+        if self.esca_conf.is_some() && is_from("pool", ValueSource::EnvVariable) {
+            self.pool = None;
+        }
+        if let (None, Some(file)) = (&self.pool, &self.esca_conf) {
+            self.pool = Some(name_of(file));
+        }
+        let pool_is_given = is_from("pool", ValueSource::CommandLine) || self.esca_conf.is_some();
+        if pool_is_given && is_from("mode", ValueSource::EnvVariable) {
             self.mode = None;
         }
     }
@@ -119,13 +153,19 @@ impl RunArgs {
     fn placement(&self) -> Result<Placement<'_>> {
         let wanted = self.wanted();
         if !wanted.mode.wants_pool() {
-            if let Some(pool) = &self.pool {
-                warn(format_args!(
-                    "--pool {pool} has no effect with --mode {}",
-                    wanted.mode.name()
-                ));
+            let option = match (&self.esca_conf, &self.pool) {
+                (Some(file), _) => Some(format!("--esca-conf {}", file.display())),
+                (None, Some(pool)) => Some(format!("--pool {pool}")),
+                (None, None) => None,
+            };
+            if let Some(option) = option {
+                let mode = wanted.mode.name();
+                warn(format_args!("{option} has no effect with --mode {mode}"));
             }
             return Ok(wanted);
+        }
+        if let (Some(file), Some(name)) = (&self.esca_conf, wanted.pool) {
+            pool::settle(file, name)?;
         }
         let default = Name::default_pool();
         let name = wanted.pool.unwrap_or(&default);
@@ -164,11 +204,13 @@ impl RunArgs {
     }
 }
 
-/// Replaces this process by the command. Returns an exit status if that fails.
+/// Replaces this process by the command, or with --explain waits for it. Returns its exit status, or that it cannot be
+/// executed.
 ///
 /// # Errors
 ///
-/// The preload library, the directory of the statistics file or the pool cannot be found.
+/// The preload library, the directory of the statistics file or the pool cannot be found, a file cannot be used, or
+/// the kernel refuses a pool.
 pub fn run(args: &RunArgs) -> Result<u8> {
     let library = preload::find(args.preload.as_deref())?;
     let Some((name, rest)) = args.command.split_first() else {
@@ -183,6 +225,12 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     if let Some(reason) = program::obstacle(&file, path.as_deref()) {
         warn(reason);
     }
+    let rules = rules::load(args.preload_config.as_deref())?;
+    let stats = args.stats.as_deref().map(stats_file).transpose()?;
+    let explain = args
+        .explain
+        .then(|| Explain::new(stats.as_deref(), args.json, args.output.as_deref()))
+        .transpose()?;
     let placement = args.placement()?;
 
     let mut command = Command::new(&file);
@@ -198,13 +246,38 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         Some(pool) => command.env("SAIO_POOL", pool.as_str()),
         None => command.env_remove("SAIO_POOL"),
     };
-    if let Some(stats) = &args.stats {
-        command.env("SAIO_STATS", stats_file(stats)?);
+    let counters = explain.as_ref().map(Explain::counters);
+    if let Some(stats) = counters.or(stats.as_deref()) {
+        command.env("SAIO_STATS", stats);
     }
     if args.verbose {
         command.env("SAIO_VERBOSE", "1");
     }
-    Ok(failed(name, &command.exec()))
+    let list = OsStr::from_bytes(VARIABLE.to_bytes());
+    match rules.is_empty() {
+        true => command.env_remove(list),
+        false => command.env(list, rules::variable(&rules)),
+    };
+    match explain {
+        None => Ok(failed(name, &command.exec())),
+        Some(explain) => match explain.run(&mut command, &rules) {
+            Ok(status) => status,
+            Err(error) => Ok(failed(name, &error)),
+        },
+    }
+}
+
+/// A name for the pool that a file describes: that of the file, as far as a pool can be called so.
+fn name_of(file: &Path) -> Name {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name: String = stem
+        .chars()
+        .map(|c| if plain(c) { c } else { '-' })
+        .take(31)
+        .collect();
+    // It is none only of a directory such as `..`, which cannot be read either.
+    name.parse().unwrap_or_else(|_| Name::default_pool())
 }
 
 /// The file as the library takes it: absolute, since servers change their directory.
@@ -260,6 +333,11 @@ mod tests {
             stats: None,
             preload: None,
             verbose: false,
+            esca_conf: None,
+            preload_config: None,
+            explain: false,
+            json: false,
+            output: None,
             command: Vec::new(),
         };
         let wanted = |mode, pool| {
@@ -277,6 +355,18 @@ mod tests {
             wanted(Some(Mode::Inline), Some("web")),
             (Mode::Inline, None)
         );
+    }
+
+    #[test]
+    fn pool_is_called_like_the_file() {
+        for (file, name) in [
+            ("/etc/esca.conf", "esca"),
+            ("web server.conf", "web-server"),
+            (&*"x".repeat(40), &*"x".repeat(31)),
+            ("..", "default"),
+        ] {
+            assert_eq!(name_of(Path::new(file)).as_str(), name);
+        }
     }
 
     #[test]
