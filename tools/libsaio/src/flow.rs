@@ -82,7 +82,9 @@ impl FlowRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{SAIO_FLOW_BUSY, SAIO_FLOW_FAILED, SAIO_FLOW_FULL, SAIO_FLOW_STALE, SAIO_FLOW_USED};
+    use crate::sys::{
+        SAIO_FLOW_BUSY, SAIO_FLOW_FAILED, SAIO_FLOW_FULL, SAIO_FLOW_STALE, SAIO_FLOW_USED,
+    };
 
     #[test]
     fn parts_of_a_reference() {

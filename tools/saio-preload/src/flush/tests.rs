@@ -59,7 +59,8 @@ fn bytes_of_a_flow_that_is_gone_are_free() {
     assert_eq!(f.send(flow, 10), Answer::Done(10));
     f.engine.flush(Flush::Pass);
     assert_eq!(f.engine.outstanding, 1);
-    f.kernel.set_flow_word(0, 2 << 16 | SAIO_FLOW_USED | SAIO_FLOW_BUSY);
+    f.kernel
+        .set_flow_word(0, 2 << 16 | SAIO_FLOW_USED | SAIO_FLOW_BUSY);
     f.engine.look_again();
     assert_eq!(f.engine.outstanding, 0);
 }

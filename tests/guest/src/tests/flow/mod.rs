@@ -4,8 +4,8 @@
 
 pub mod bad_entries;
 pub mod blocking_writer;
-pub mod close_now;
 pub mod busy;
+pub mod close_now;
 pub mod cork_entry;
 pub mod ebusy;
 pub mod epollout_edge;
