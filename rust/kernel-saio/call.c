@@ -62,7 +62,7 @@ bool saio_filtered(void)
 	return test_syscall_work(SECCOMP);
 }
 
-/* Whether another task may make none but these calls without being asked itself. */
+/* Whether another task may make all of these calls without its filters being asked. */
 bool saio_allows(struct task_struct *task, const int *nrs, size_t n)
 {
 	return likely(!test_task_syscall_work(task, SECCOMP)) ||

@@ -400,7 +400,7 @@ impl Ring {
             Caller::Current if glue::filtered() => {
                 glue::seccomp(sqe.nr.into(), &op::filter_args(sqe.nr, args, &self.mem))
             }
-            // Threads do not dispatch for who has a filter.
+            // Threads do not dispatch for whose filter has to be asked.
             _ => Verdict::Run,
         };
         match verdict {

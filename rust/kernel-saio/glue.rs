@@ -70,7 +70,7 @@ pub(crate) enum Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// Whether there is a seccomp filter that nobody here can ask.
+    /// Whether there is a seccomp filter that has to be asked, and nobody here can.
     pub(crate) fn filtered(self) -> bool {
         match self {
             Self::Current => false,

@@ -21,12 +21,9 @@ mod nr {
     pub(super) const SENDMSG: u16 = 46;
     pub(super) const SHUTDOWN: u16 = 48;
     pub(super) const SETSOCKOPT: u16 = 54;
-}
 
-/// All of them, for seccomp.
-pub(crate) const CALLS: [i32; 7] = {
-    use nr::*;
-    [
+    /// All of them: what is not here goes past seccomp.
+    pub(crate) const ALL: [i32; 7] = [
         WRITE as i32,
         WRITEV as i32,
         SENDFILE as i32,
@@ -34,8 +31,10 @@ pub(crate) const CALLS: [i32; 7] = {
         SENDMSG as i32,
         SHUTDOWN as i32,
         SETSOCKOPT as i32,
-    ]
-};
+    ];
+}
+
+pub(crate) use nr::ALL as CALLS;
 
 pub(crate) const MAX_SEGS: usize = bindings::SAIO_FLOW_MAX_IOV as usize;
 const MAX_OPTLEN: usize = 16;

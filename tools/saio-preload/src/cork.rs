@@ -130,18 +130,22 @@ impl Engine {
     /// from now on overtakes what is queued.
     #[cold]
     pub fn leave(&mut self, fd: c_int, flow: FlowRef, flush: Flush, why: Why) {
-        self.let_go(flow);
+        if !self.let_go(flow) {
+            // Then there is room for it.
+            self.sync(flush);
+            self.push_option(fd, flow, libc::TCP_CORK, false);
+        }
         self.sync(flush);
         fds::set(fd, State::through(why));
     }
 
     /// Has TCP hold nothing of the flow once all that is queued has run. What the program still
-    /// writes under a cork then leaves in other packets.
-    fn let_go(&mut self, flow: FlowRef) {
+    /// writes under a cork then leaves in other packets. Returns whether there was room for that.
+    fn let_go(&mut self, flow: FlowRef) -> bool {
         let index = flow.index();
         // The slot may have another flow by now.
         let Some(state) = (self.flows.get_mut(index)).filter(|state| state.flow == flow) else {
-            return;
+            return true;
         };
         let (fd, owed) = (state.fd, state.holds());
         let was = std::mem::replace(&mut state.cork, Cork::Unknown);
@@ -149,9 +153,7 @@ impl Engine {
         if was == Cork::Virtual {
             self.unlist(index);
         }
-        if owed {
-            self.push_option(fd, flow, libc::TCP_CORK, false);
-        }
+        !owed || self.push_option(fd, flow, libc::TCP_CORK, false)
     }
 
     /// Tells the kernel of corks that it has not been told of: the batch ends here.

@@ -237,7 +237,7 @@ impl Engine {
         }
         if state.bytes + len as u32 > MAX_BYTES {
             self.flush(Flush::Bytes);
-            // Without a pool all has run, and the status word says if that was too much. A pool
+            // Without a pool all was tried, and the status word says if that was too much. A pool
             // may not have got so far. The kernel knows: it does the call itself, or answers
             // `EAGAIN` and raises `EPOLLOUT` when all has left. What a flow can hold over several
             // batches is bounded by the arena, which is smaller than what fails a connection
@@ -255,8 +255,16 @@ impl Engine {
     /// Asks the status word whether the flow takes bytes.
     #[inline]
     fn judge(&mut self, fd: c_int, flow: FlowRef) -> Result<(), Refusal> {
-        match flow.health(self.ring.flow_word(flow.index())) {
-            Health::Usable => Ok(()),
+        let index = flow.index();
+        let word = self.ring.flow_word(index);
+        match flow.health(word) {
+            Health::Usable => {
+                // Before it gets busy again: then what it has done would not be seen.
+                if self.flows[index].kept && !flow.is_busy(word) {
+                    self.look_again();
+                }
+                Ok(())
+            }
             Health::Full => Err(Refusal::Again),
             Health::Failed | Health::Gone => {
                 self.gone(fd, flow);

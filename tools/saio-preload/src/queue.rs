@@ -3,7 +3,7 @@
 //! The engine of a thread: its ring, and what is queued in it. How that gets to run: `flush`.
 
 use std::ffi::{c_int, c_long};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use saio::arena::{Arena, Chunk};
 use saio::flow::FlowRef;
@@ -57,6 +57,8 @@ pub struct Flow {
     pub cork: Cork,
     /// The last write had `MSG_MORE`, and there was no uncork since: TCP may hold bytes.
     pub more: bool,
+    /// When last looked at it was busy with entries that wait for that to end.
+    pub kept: bool,
 }
 
 impl Flow {
@@ -69,6 +71,7 @@ impl Flow {
         head: 0,
         cork: Cork::Unknown,
         more: false,
+        kept: false,
     };
 }
 
@@ -184,6 +187,17 @@ impl Engine {
         self.alive = 0;
     }
 
+    /// Frees what lies elsewhere than in the engine.
+    ///
+    /// # Safety
+    ///
+    /// It must not be used any more.
+    pub unsafe fn end(&mut self) {
+        self.waiting = Vec::new();
+        // SAFETY: by the caller's promise nobody sees that it is gone.
+        unsafe { ptr::drop_in_place(&raw mut self.ring) };
+    }
+
     /// Whether an engine is there and its ring can be used.
     ///
     /// # Safety
@@ -262,11 +276,12 @@ impl Engine {
     #[cold]
     pub fn look_again(&mut self) {
         self.reap();
-        let (new, kept) = (self.waiting.split_off(self.kept), self.kept);
-        self.kept = 0;
-        self.taken();
-        debug_assert!(self.kept <= kept);
-        self.waiting.extend(new);
+        for sent in &self.waiting[..self.kept] {
+            if let Some(flow) = self.flows.get_mut(sent.flow.index()) {
+                flow.kept = false;
+            }
+        }
+        self.kept -= self.sweep(0, self.kept);
     }
 
     /// Accounts for an entry of a flow.
@@ -286,21 +301,38 @@ impl Engine {
         }
     }
 
-    /// Everything that was queued has been taken: what flows do that are not busy has run.
+    /// Everything that was queued has been taken.
     pub fn taken(&mut self) {
-        for i in self.kept..self.waiting.len() {
+        self.sweep(self.kept, self.waiting.len());
+        self.kept = self.waiting.len();
+    }
+
+    /// Forgets those of the waiting entries `from..to`, all of them taken, that have run: of flows
+    /// that are not busy. Returns how many. Takes no memory: a signal handler may be here while
+    /// the program is in `malloc`.
+    fn sweep(&mut self, from: usize, to: usize) -> usize {
+        let mut end = from;
+        for i in from..self.waiting.len() {
             let sent = self.waiting[i];
-            if sent.flow.is_busy(self.ring.flow_word(sent.flow.index())) {
-                self.waiting[self.kept] = sent;
-                self.kept += 1;
-                continue;
+            let index = sent.flow.index();
+            if i < to {
+                if !sent.flow.is_busy(self.ring.flow_word(index)) {
+                    self.outstanding -= u32::from(sent.entries);
+                    if let Some(chunk) = sent.chunk {
+                        self.arena.free(chunk);
+                    }
+                    continue;
+                }
+                if let Some(flow) = self.flows.get_mut(index) {
+                    flow.kept = true;
+                }
             }
-            self.outstanding -= u32::from(sent.entries);
-            if let Some(chunk) = sent.chunk {
-                self.arena.free(chunk);
-            }
+            self.waiting[end] = sent;
+            end += 1;
         }
-        self.waiting.truncate(self.kept);
+        let done = self.waiting.len() - end;
+        self.waiting.truncate(end);
+        done
     }
 
     /// Takes completions.

@@ -268,7 +268,7 @@ unsafe extern "C" fn thread_ends(engine: *mut c_void) {
     // What was handed to a pool and has not run keeps the kernel's side of the mapping.
     // SAFETY: the value of the key is this thread's engine, to which nothing leads any
     // more. Its memory stays, with the counters.
-    unsafe { ptr::drop_in_place(&raw mut (*engine.cast::<Engine>()).ring) };
+    unsafe { (*engine.cast::<Engine>()).end() };
 }
 
 // The child has neither the ring nor what is published in it; and of what was handed to a pool it

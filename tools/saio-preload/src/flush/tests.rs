@@ -50,6 +50,21 @@ fn bytes_of_a_busy_flow_are_kept() {
     assert_eq!(left(&f), (0, 0));
 }
 
+/// What it has done is seen before it is busy again.
+#[test]
+fn flow_that_is_busy_again_and_again_keeps_no_more() {
+    let mut f = Fixture::new(993, false);
+    let flow = f.flow(0);
+    let free = f.engine.arena.available();
+    for _ in 0..5 {
+        assert_eq!(f.send(flow, GRANULE), Answer::Done(GRANULE as isize));
+        f.say(0, SAIO_FLOW_BUSY);
+        f.engine.flush(Flush::Pass);
+        assert_eq!(free - f.engine.arena.available(), 1);
+        f.say(0, 0);
+    }
+}
+
 /// A flow that takes the place of one is not waited for.
 #[test]
 fn bytes_of_a_flow_that_is_gone_are_free() {

@@ -189,8 +189,11 @@ struct saio_params {
 /* The connection failed; the socket has the error. */
 #define SAIO_FLOW_FAILED	(1U << 3)
 /*
- * Operations wait, or somebody else runs them. What was taken off the queue for
- * a flow that does not show this is done: its arena bytes may be used again.
+ * Operations wait, or somebody else than the owner runs them. Once a saio_enter()
+ * has returned that left nothing in the queue, the entries of a flow that does
+ * not show this are done, and their arena bytes may be used again. For the owner
+ * between its calls: what it runs itself is not shown, nor are entries that were
+ * put aside for its next call.
  */
 #define SAIO_FLOW_BUSY		(1U << 4)
 
