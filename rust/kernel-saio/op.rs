@@ -205,20 +205,13 @@ pub(crate) struct Op {
 impl Default for Op {
     /// No bytes at all.
     fn default() -> Self {
+        let nothing = Kind::Data {
+            segs: Segs::One(Seg::default()),
+            more: false,
+            part: None,
+        };
         // INVARIANT: One empty segment.
-        Self {
-            kind: Kind::Data {
-                segs: Segs::One(Seg::default()),
-                more: false,
-                part: None,
-            },
-            total: 0,
-            done: 0,
-            completion: Completion::new(nr::WRITE, 0),
-            second: None,
-            cred: None,
-            since: 0,
-        }
+        Self::of(nothing, 0, Completion::new(nr::WRITE, 0))
     }
 }
 
@@ -282,27 +275,28 @@ impl Op {
             _ => return Err(errno::eopnotsupp()),
         };
         // INVARIANT: Each arm has checked its segments and summed them up.
-        Ok(Self {
+        Ok(Self::of(kind, total, Completion::new(nr, user_data)))
+    }
+
+    /// An operation that was not begun; `total` must be what `kind` holds.
+    #[inline(always)]
+    fn of(kind: Kind, total: u64, completion: Completion) -> Self {
+        Self {
             kind,
             total,
             done: 0,
-            completion: Completion::new(nr, user_data),
+            completion,
             second: None,
             cred: None,
             since: 0,
-        })
+        }
     }
 
     /// The end of the write side, asked for by a system call.
     pub(crate) fn shutdown(how: i32) -> Self {
         Self {
-            kind: Kind::Shutdown { how },
-            total: 0,
-            done: 0,
-            completion: Completion::new(nr::SHUTDOWN, 0),
-            second: None,
             cred: Some(Cred::current()),
-            since: 0,
+            ..Self::of(Kind::Shutdown { how }, 0, Completion::new(nr::SHUTDOWN, 0))
         }
     }
 

@@ -22,12 +22,13 @@ impl Flow {
         let outcome = self.run(op, follows);
         if let Outcome::Done(result) = outcome {
             // Before the flow is idle: the next one to run it completes later.
+            self.count(op, by);
+            let (ring, flow, place) = (&self.ring, self.reference(), by.place());
             let spare = if matches!(by, Runner::Owner) && result >= 0 && op.tells_only_failures() {
-                self.ring.stats.bytes_inline.add_alone(op.done);
-                op.tell(result, &self.ring, self.reference(), by.place());
+                op.tell(result, ring, flow, place);
                 op.entries() as u32
             } else {
-                self.complete(op, result, by);
+                op.complete(result, ring, flow, place);
                 0
             };
             let mut st = self.state.lock();
@@ -243,9 +244,15 @@ impl Flow {
         self.fail(None, err, Runner::Queue);
     }
 
-    /// Reports an operation and counts it for who ran it; the owner counts its own as it dispatches.
-    #[inline]
+    /// Reports an operation and counts it for who ran it.
     pub(super) fn complete(&self, op: &Op, result: i64, by: Runner<'_>) {
+        self.count(op, by);
+        op.complete(result, &self.ring, self.reference(), by.place());
+    }
+
+    /// Counts an operation for who ran it; the owner counts entries as it dispatches.
+    #[inline]
+    fn count(&self, op: &Op, by: Runner<'_>) {
         let stats = &self.ring.stats;
         match by {
             Runner::Owner => stats.bytes_inline.add_alone(op.done),
@@ -260,7 +267,6 @@ impl Flow {
                 stats.bytes.add(op.done);
             }
         }
-        op.complete(result, &self.ring, self.reference(), by.place());
     }
 
     /// The turn of the workqueue, or of a thread of the pool.

@@ -146,20 +146,13 @@ impl From<&Counts> for CountsView {
 
 #[cfg(test)]
 mod tests {
-    use super::super::counters::{self, tests::TEXT};
-    use super::super::tests::rules;
+    use super::super::tests::{rules, seen};
     use super::*;
 
     #[test]
     fn report_for_programs() {
-        let (processes, odd) = counters::parse(TEXT);
         let rules = rules();
-        let seen = Seen {
-            processes,
-            odd,
-            status: Some(0),
-            rules: &rules,
-        };
+        let seen = seen(&rules);
         insta::assert_snapshot!("json", report(&seen).unwrap());
     }
 }

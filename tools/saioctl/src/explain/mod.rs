@@ -153,6 +153,7 @@ fn private_dir() -> io::Result<TempDir> {
 
 #[cfg(test)]
 mod tests {
+    use super::counters::tests::TEXT;
     use super::*;
 
     pub fn rules() -> Vec<Rule> {
@@ -165,6 +166,17 @@ mod tests {
             rule("redis-server", Some("close"), "not of interest here"),
             rule("sh", None, "a shell runs no event loop"),
         ]
+    }
+
+    /// What was seen of a command whose processes left [`TEXT`].
+    pub fn seen(rules: &[Rule]) -> Seen<'_> {
+        let (processes, odd) = counters::parse(TEXT);
+        Seen {
+            processes,
+            odd,
+            status: Some(0),
+            rules,
+        }
     }
 
     #[test]
