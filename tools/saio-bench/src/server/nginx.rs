@@ -2,10 +2,13 @@
 
 //! nginx with static files, or in front of another nginx.
 
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{setsockopt, sockopt};
 
 use super::process::{Habits, Process};
 use super::{need, template, Site};
@@ -116,6 +119,25 @@ pub fn start(site: &Site, settings: &Settings) -> Result<Process> {
         Some(upstream) => server.with_upstream(upstream),
         None => server,
     })
+}
+
+/// Says what is missing for TLS in the kernel, by asking for it; that loads its module, where there is one.
+pub fn no_kernel_tls() -> Option<String> {
+    let connected = || -> io::Result<(TcpListener, TcpStream)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let stream = TcpStream::connect(listener.local_addr()?)?;
+        Ok((listener, stream))
+    };
+    let (_listener, stream) = match connected() {
+        Ok(both) => both,
+        Err(error) => return Some(format!("no connection on 127.0.0.1: {error}")),
+    };
+    match setsockopt(&stream, sockopt::TcpUlp::default(), b"tls") {
+        Ok(()) => None,
+        Err(error) => Some(format!(
+            "the kernel has no TLS ({error}): it needs CONFIG_TLS, as a module tls or built in"
+        )),
+    }
 }
 
 /// A plain nginx that has the files, for a server in front of it. It does without SAIO.

@@ -52,7 +52,8 @@ pub fn start(site: &Site, event_loop: &str) -> Result<Process> {
         software: "uvicorn",
         stop: Signal::SIGTERM,
         has_master: false,
-        bad: &["Traceback", "CRITICAL"],
+        // It logs what it cannot understand with a traceback.
+        bad: &["Exception in ASGI application", "CRITICAL"],
     };
     Process::start(site, habits, command, user(&["nobody"]))
 }

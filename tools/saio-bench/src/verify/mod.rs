@@ -197,13 +197,26 @@ impl VerifyArgs {
 pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let plans = args.plans()?;
     process::end_with_us()?;
-    let total = plans.iter().map(|plan| plan.tests.len()).sum();
-    let mut ktap = Ktap::start(io::stdout(), total)?;
+    let plans: Vec<(Plan, Option<String>)> = plans
+        .into_iter()
+        .map(|plan| {
+            let missing = (plan.subject.missing)().or_else(|| (plan.way.missing)());
+            (plan, missing)
+        })
+        .collect();
+    let number = |(plan, missing): &(Plan, Option<String>)| match missing {
+        Some(_) => 1,
+        None => plan.tests.len(),
+    };
+    let mut ktap = Ktap::start(io::stdout(), plans.iter().map(number).sum())?;
     ktap.comment(&format!("seed {}\n{}", args.seed, compare::NOT_COMPARED))?;
     let world = World::new(args)?;
     let mut results = Vec::new();
-    for plan in &plans {
-        run(args, &world, plan, &mut ktap, &mut results)?;
+    for (plan, missing) in &plans {
+        match missing {
+            Some(reason) => skip(&args.prefix(plan), reason, &mut ktap, &mut results)?,
+            None => run(args, &world, plan, &mut ktap, &mut results)?,
+        }
     }
     if let Some(file) = &args.json {
         let file = places::output(file);
@@ -222,29 +235,22 @@ fn run(
     results: &mut Vec<Value>,
 ) -> Result<()> {
     let prefix = args.prefix(plan);
-    // It has one, or the reason why every test is skipped or fails.
-    let mut pair = match (plan.subject.missing)().or_else(|| (plan.way.missing)()) {
-        Some(reason) => Err(Skip(reason).into()),
-        None => world.pair(
-            plan.way,
-            &format!("{}-{}", plan.subject.name, plan.way.name),
-        ),
-    };
+    let pair_name = format!("{}-{}", plan.subject.name, plan.way.name);
+    let mut pair = world.pair(plan.way, &pair_name);
     for (test_name, test) in &plan.tests {
         let name = format!("{prefix}.{test_name}");
         let result = match &mut pair {
             Ok(pair) => test(world, pair),
-            Err(error) => Err(match error.downcast_ref::<Skip>() {
-                Some(Skip(reason)) => Skip(reason.clone()).into(),
-                None => std::mem::replace(error, anyhow!("its server did not start: see above")),
-            }),
+            Err(error) => Err(std::mem::replace(
+                error,
+                anyhow!("its server did not start: see above"),
+            )),
         };
         let problem = match &result {
             Ok(()) => None,
             Err(error) => match error.downcast_ref::<Skip>() {
                 Some(Skip(reason)) => {
-                    ktap.skip(&name, reason)?;
-                    results.push(json!({"name": name, "ok": true, "skipped": reason}));
+                    skip(&name, reason, ktap, results)?;
                     continue;
                 }
                 None => Some(told(args, plan, test_name, error, pair.as_ref().ok())),
@@ -253,6 +259,17 @@ fn run(
         ktap.result(&name, problem.as_deref())?;
         results.push(json!({"name": name, "ok": problem.is_none(), "problem": problem}));
     }
+    Ok(())
+}
+
+fn skip(
+    name: &str,
+    reason: &str,
+    ktap: &mut Ktap<io::Stdout>,
+    results: &mut Vec<Value>,
+) -> Result<()> {
+    ktap.skip(name, reason)?;
+    results.push(json!({"name": name, "ok": true, "skipped": reason}));
     Ok(())
 }
 

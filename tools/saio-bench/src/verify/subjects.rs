@@ -123,6 +123,7 @@ const NGINX_WAYS: [Way; 7] = [
             };
             nginx_tls(site, tls)
         },
+        missing: nginx::no_kernel_tls,
         transport: Transport::Tls(&TLS13),
         tests: groups::KERNEL_TLS,
         ..NGINX
@@ -150,6 +151,7 @@ const NGINX_WAYS: [Way; 7] = [
             nginx::start(site, &settings)
         },
         tests: groups::STATIC,
+        answers_half_closed: false,
         ..NGINX
     },
     Way {
@@ -296,6 +298,7 @@ const HAPROXY_WAYS: [Way; 1] = [Way {
     stream: &STATIC,
     tests: groups::HAPROXY,
     reload: Some(Signal::SIGUSR2),
+    answers_half_closed: false,
     ..COMMON
 }];
 

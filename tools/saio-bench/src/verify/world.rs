@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub struct World {
     pub quick: bool,
     /// Answers to compare in the long form
     pub responses: Option<u64>,
+    /// Pairs of servers so far
+    pairs: AtomicUsize,
     /// Removed at the end
     _pool: Option<Crew>,
 }
@@ -106,6 +109,7 @@ impl World {
             seed: args.seed,
             quick: args.quick,
             responses: args.responses,
+            pairs: AtomicUsize::new(0),
             _pool: pool,
         })
     }
@@ -125,8 +129,10 @@ impl World {
     ///
     /// One does not start.
     pub fn pair_of(&self, way: &'static Way, name: &str, start: Start) -> Result<Pair> {
+        // What another one has left must not be taken for its own.
+        let number = self.pairs.fetch_add(1, Ordering::Relaxed);
         let side = |kind: &str, saio: Option<&Saio>| -> Result<Side> {
-            let name = format!("{name}-{kind}");
+            let name = format!("{number}-{name}-{kind}");
             self.side(way, &name, free_port()?, saio, start)
                 .with_context(|| kind.to_owned())
         };

@@ -56,7 +56,7 @@ impl Stream for Http {
     fn upload(&self, bytes: usize, client: usize) -> Option<Request> {
         let path = self.echo.unwrap_or("/1k.bin");
         let body = noise(&mut Random::new(client as u64), bytes);
-        Some(post(path, &body))
+        Some(post(path, &[], &body))
     }
 }
 
@@ -72,7 +72,7 @@ impl Http {
             (2, ..) if self.ranges => get(&file, &[&range]),
             (3, Some(path), _) => {
                 let bytes = super::value_length(random);
-                post(path, &noise(random, bytes))
+                post(path, &[], &noise(random, bytes))
             }
             (4, _, Some(dir)) => get(&format!("{dir}{file}"), &[]),
             _ => get(&file, &[]),
@@ -95,10 +95,10 @@ pub fn head(path: &str) -> Request {
     new("HEAD", path, &[], b"")
 }
 
-/// POST of a body to a path.
-pub fn post(path: &str, body: &[u8]) -> Request {
+/// POST of a body to a path, with more header lines.
+pub fn post(path: &str, lines: &[&str], body: &[u8]) -> Request {
     let length = format!("Content-Length: {}", body.len());
-    new("POST", path, &[&length], body)
+    new("POST", path, &[&[length.as_str()], lines].concat(), body)
 }
 
 /// Bytes as they are.
