@@ -16,6 +16,9 @@ use crate::verify::Skip;
 /// Seconds that all requests of one run may take.
 const LIMIT: &str = "600";
 
+/// curl's option for a head alone.
+const HEAD: &str = "head";
+
 /// What is asked for.
 struct Ask {
     path: String,
@@ -69,7 +72,7 @@ fn asks(world: &World, number: usize) -> Result<Vec<Ask>> {
         let (path, more) = match random.below(8) {
             0 => ("/no-such-file", String::new()),
             1 => (doc.path.as_str(), format!("range = \"{from}-\"")),
-            2 => (doc.path.as_str(), "head".to_owned()),
+            2 => (doc.path.as_str(), HEAD.to_owned()),
             _ => (doc.path.as_str(), String::new()),
         };
         asks.push(Ask {
@@ -115,12 +118,16 @@ fn fetch(world: &World, side: &Side, asks: &[Ask], parallel: bool) -> Result<Vec
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         bail!("curl ended with {}: {said}", output.status);
     }
-    (0..asks.len())
-        .map(|index| {
+    (asks.iter().enumerate())
+        .map(|(index, ask)| {
             let mut head = read(dir.path(), &format!("{index}.head"))?;
             blank_date(&mut head);
             // There is no file for a response without a body.
-            let body = read(dir.path(), &format!("{index}.body")).unwrap_or_default();
+            let mut body = read(dir.path(), &format!("{index}.body")).unwrap_or_default();
+            if ask.more == HEAD {
+                // curl's output is then the head once more.
+                blank_date(&mut body);
+            }
             Ok((head, body))
         })
         .collect()
