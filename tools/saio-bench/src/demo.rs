@@ -16,7 +16,7 @@ use crate::load::Load;
 use crate::measure::{self, Crossings, Sample};
 use crate::places::{self, Places};
 use crate::server::nginx::{self, Settings};
-use crate::server::{free_port, Process, Saio, Site};
+use crate::server::{free_port, group, Process, Saio, Site};
 use crate::{crossings, machine};
 
 /// Requests that fill caches before anything is measured.
@@ -187,6 +187,7 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
         "--sizes, --connections and --variants need a value each"
     );
     crossings::check()?;
+    group::end_with_us()?;
     let base = places::temporary()?;
     let files: Vec<(&str, usize)> = args
         .sizes

@@ -3,6 +3,7 @@
 //! Servers: how each is configured and started, and what is the same for all of them.
 
 pub mod echo;
+pub mod group;
 pub mod haproxy;
 pub mod lighttpd;
 pub mod memcached;

@@ -157,7 +157,7 @@ pub fn upstream_of(site: &Site) -> Result<Process> {
 }
 
 /// Words of the template that follow from the settings alone.
-fn words(settings: &Settings) -> [(&'static str, String); 3] {
+fn words(settings: &Settings) -> [(&'static str, String); 4] {
     let cache = "open_file_cache max=100; open_file_cache_valid 600s;";
     let listen = match settings.tls {
         Some(Tls { http2: true, .. }) => " ssl http2",
@@ -174,6 +174,11 @@ fn words(settings: &Settings) -> [(&'static str, String); 3] {
             if settings.file_cache { cache } else { "" }.to_owned(),
         ),
         ("listen", listen.to_owned()),
+        // Each client of a proxy takes two.
+        (
+            "connections",
+            if settings.proxy { "2048" } else { "1024" }.to_owned(),
+        ),
     ]
 }
 

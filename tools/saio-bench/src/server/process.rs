@@ -2,23 +2,20 @@
 
 //! A running server: started, watched, stopped, and killed for sure.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use nix::sys::signal::{kill, killpg, Signal};
+use nix::sys::signal::{kill, Signal};
 use nix::unistd::{Pid, User};
-use signal_hook::consts::TERM_SIGNALS;
-use signal_hook::iterator::Signals;
 
+use super::group::Group;
 use super::{give, Site};
 use crate::stats::{self, Stats};
 
@@ -27,11 +24,6 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(20);
-/// Exit status of a program that a signal ended, less the signal's number.
-const SIGNAL_STATUS: i32 = 128;
-
-/// Process groups of the servers that run.
-static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// What tells one kind of server from another.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +45,7 @@ pub struct Process {
     address: SocketAddr,
     habits: Habits,
     master: Child,
+    group: Group,
     under_saio: bool,
     /// A server that this one needs
     upstream: Option<Box<Process>>,
@@ -99,13 +92,14 @@ impl Process {
         let master = command
             .spawn()
             .with_context(|| format!("cannot start {}", habits.software))?;
-        groups(|groups| groups.insert(master.id() as i32));
+        let group = Group::new(master.id());
         let mut server = Self {
             name: site.name.clone(),
             dir,
             address: (Ipv4Addr::LOCALHOST, site.port).into(),
             habits,
             master,
+            group,
             under_saio: site.saio.is_some(),
             upstream: None,
         };
@@ -213,7 +207,11 @@ impl Process {
             }
             sleep(STEP);
         };
-        self.kill_group();
+        // Its processes may outlive it a little, and are not to lose what they still do.
+        while !members(self.master.id()).is_empty() && start.elapsed() < STOP_LIMIT {
+            sleep(STEP);
+        }
+        self.group.kill();
         if !status.success() && status.signal() != Some(self.habits.stop as i32) {
             bail!("{} ended with {status}:\n{}", self.label(), self.logs());
         }
@@ -302,51 +300,15 @@ impl Process {
         logs.sort();
         logs
     }
-
-    fn kill_group(&self) {
-        let group = self.master.id() as i32;
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        groups(|groups| groups.remove(&group));
-    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // After `wait` nobody is left, and the number may be another's.
-        if groups(|groups| groups.contains(&(self.master.id() as i32))) {
-            self.kill_group();
+        // After `wait` nobody is left.
+        if self.group.kill() {
             let _ = self.master.wait();
         }
     }
-}
-
-fn groups<T>(look: impl FnOnce(&mut BTreeSet<i32>) -> T) -> T {
-    look(&mut GROUPS.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// From now on a signal that ends this program ends all servers too.
-///
-/// # Errors
-///
-/// No thread can be started.
-pub fn end_with_us() -> Result<()> {
-    // Not blocked: servers would inherit that.
-    let mut signals = Signals::new(TERM_SIGNALS).context("cannot catch signals")?;
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            let Some(signal) = signals.forever().next() else {
-                return;
-            };
-            groups(|groups| {
-                for group in groups.iter() {
-                    let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
-                }
-                std::process::exit(SIGNAL_STATUS + signal);
-            })
-        })
-        .context("cannot start a thread")?;
-    Ok(())
 }
 
 /// Opens a file to append to. It is opened before rights are dropped.
@@ -360,6 +322,15 @@ fn log(dir: &Path, name: &str) -> Result<File> {
 }
 
 fn children_of(parent: u32) -> Vec<u32> {
+    processes(|living| living.parent == parent)
+}
+
+/// Processes of a group.
+fn members(group: u32) -> Vec<u32> {
+    processes(|living| living.group == group)
+}
+
+fn processes(wanted: impl Fn(Living) -> bool) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -367,20 +338,31 @@ fn children_of(parent: u32) -> Vec<u32> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|id: &u32| {
-            fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| is_child(&stat, parent))
+            let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            living(&stat).is_some_and(&wanted)
         })
         .collect()
 }
 
-/// Whether a line of /proc/PID/stat is of a living child of `parent`.
-fn is_child(stat: &str, parent: u32) -> bool {
+/// A process that has not ended.
+#[derive(Debug, PartialEq)]
+struct Living {
+    parent: u32,
+    group: u32,
+}
+
+/// What a line of /proc/PID/stat says.
+fn living(stat: &str) -> Option<Living> {
     // The name may hold spaces and brackets; what follows it does not.
-    let Some((_, rest)) = stat.rsplit_once(") ") else {
-        return false;
-    };
+    let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
-    let living = fields.next() != Some("Z");
-    living && fields.next().and_then(|field| field.parse().ok()) == Some(parent)
+    if fields.next()? == "Z" {
+        return None;
+    }
+    Some(Living {
+        parent: fields.next()?.parse().ok()?,
+        group: fields.next()?.parse().ok()?,
+    })
 }
 
 fn bad_line<'a>(log: &'a str, bad: &[&str]) -> Option<&'a str> {
@@ -393,12 +375,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_are_told_by_their_parent() {
-        assert!(is_child("12 (nginx) S 7 12 12", 7));
-        assert!(is_child("12 (a) b) S 7 12", 7));
-        assert!(!is_child("12 (nginx) Z 7 12 12", 7));
-        assert!(!is_child("12 (nginx) S 8 12 12", 7));
-        assert!(!is_child("", 7));
+    fn processes_are_told_by_parent_and_group() {
+        let expected = Some(Living {
+            parent: 7,
+            group: 12,
+        });
+        assert_eq!(living("12 (nginx) S 7 12 12"), expected);
+        assert_eq!(living("12 (a) b) S 7 12 12"), expected);
+        assert_eq!(living("12 (nginx) Z 7 12 12"), None);
+        assert_eq!(living(""), None);
+        // We have no children here, and are in a group.
+        assert!(children_of(u32::MAX).is_empty());
+        let group = nix::unistd::getpgrp().as_raw() as u32;
+        assert!(members(group).contains(&std::process::id()));
     }
 
     #[test]

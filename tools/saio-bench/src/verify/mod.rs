@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use crate::ktap::Ktap;
 use crate::places::{self, Places};
-use crate::server::{process, Mode};
+use crate::server::{group, Mode};
 use subjects::{Subject, Way, SUBJECTS};
 use tests::Test;
 use world::{Pair, World};
@@ -196,7 +196,7 @@ impl VerifyArgs {
 /// What all servers need is missing, or the results cannot be written.
 pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let plans = args.plans()?;
-    process::end_with_us()?;
+    group::end_with_us()?;
     let plans: Vec<(Plan, Option<String>)> = plans
         .into_iter()
         .map(|plan| {
