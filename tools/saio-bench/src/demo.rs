@@ -3,7 +3,7 @@
 //! `saio-bench demo`: nginx with static files, variants side by side.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{bail, ensure, Context, Result};
@@ -15,7 +15,8 @@ use crate::docs::Docs;
 use crate::load::Load;
 use crate::measure::{self, Crossings, Sample};
 use crate::places::{self, Places};
-use crate::server::{Nginx, Saio, Settings};
+use crate::server::nginx::{self, Settings};
+use crate::server::{free_port, group, Process, Saio, Site};
 use crate::{crossings, machine};
 
 /// Requests that fill caches before anything is measured.
@@ -123,12 +124,10 @@ impl Variant {
         self != Self::Inline
     }
 
-    fn settings(self, library: &Path) -> Settings {
+    fn settings(self) -> Settings {
         Settings {
             nopush: self != Self::Default,
-            file_cache: false,
-            workers: 1,
-            saio: (self == Self::Inline).then(|| Saio::inline(library)),
+            ..Settings::default()
         }
     }
 }
@@ -188,6 +187,7 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
         "--sizes, --connections and --variants need a value each"
     );
     crossings::check()?;
+    group::end_with_us()?;
     let base = places::temporary()?;
     let files: Vec<(&str, usize)> = args
         .sizes
@@ -223,13 +223,22 @@ impl Bench<'_> {
             .collect()
     }
 
-    fn start(&self, name: &str, variant: Variant) -> Result<Nginx> {
-        let settings = variant.settings(&self.library);
-        let dir = self.base.path();
-        Nginx::start(name, dir, &self.docs.dir, &self.configs, &settings)
+    fn start(&self, name: &str, variant: Variant) -> Result<Process> {
+        let saio = Saio::inline(&self.library);
+        let site = Site {
+            name: name.to_owned(),
+            base: self.base.path(),
+            port: free_port()?,
+            docs: &self.docs.dir,
+            configs: &self.configs,
+            identity: None,
+            workers: 1,
+            saio: (variant == Variant::Inline).then_some(&saio),
+        };
+        nginx::start(&site, &variant.settings())
     }
 
-    fn load(&self, server: &Nginx, (size, connections): Point, requests: u64) -> Result<Load> {
+    fn load(&self, server: &Process, (size, connections): Point, requests: u64) -> Result<Load> {
         let path = self.docs.get(&self.args.sizes[size].name)?.path.clone();
         Ok(Load {
             address: server.address(),

@@ -55,6 +55,17 @@ impl<W: Write> Ktap<W> {
         self.out.flush()
     }
 
+    /// Writes that the next test was not run, and why.
+    ///
+    /// # Errors
+    ///
+    /// `out` cannot be written.
+    pub fn skip(&mut self, name: &str, reason: &str) -> io::Result<()> {
+        self.number += 1;
+        writeln!(self.out, "ok {} {name} # SKIP {reason}", self.number)?;
+        self.out.flush()
+    }
+
     /// Number of tests that failed so far.
     pub fn failed(&self) -> usize {
         self.failed
@@ -68,14 +79,15 @@ mod tests {
     #[test]
     fn lines() {
         let mut text = Vec::new();
-        let mut ktap = Ktap::start(&mut text, 2).unwrap();
+        let mut ktap = Ktap::start(&mut text, 3).unwrap();
         ktap.comment("seed 1").unwrap();
         ktap.result("a.b", None).unwrap();
         ktap.result("a.c", Some("one\ntwo")).unwrap();
+        ktap.skip("a.d", "no disk").unwrap();
         assert_eq!(ktap.failed(), 1);
         assert_eq!(
             String::from_utf8(text).unwrap(),
-            "KTAP version 1\n1..2\n# seed 1\nok 1 a.b\n# one\n# two\nnot ok 2 a.c\n"
+            "KTAP version 1\n1..3\n# seed 1\nok 1 a.b\n# one\n# two\nnot ok 2 a.c\nok 3 a.d # SKIP no disk\n"
         );
     }
 }

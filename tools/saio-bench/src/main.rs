@@ -5,6 +5,7 @@
 mod crossings;
 mod demo;
 mod docs;
+mod echo;
 mod http;
 mod ktap;
 mod load;
@@ -15,8 +16,10 @@ mod places;
 mod schedstat;
 mod server;
 mod stats;
+mod tls;
 mod verify;
 mod vtime;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -30,7 +33,7 @@ use clap::{Parser, Subcommand};
     help_expected = true,
     max_term_width = 80,
     arg_required_else_help = true,
-    after_long_help = "demo and verify need root, nginx and a kernel with SAIO.\n\n\
+    after_long_help = "demo and verify need root and a kernel with SAIO.\n\n\
         Examples:\n  \
         Measure nginx with static files:\n    saio-bench demo --out nginx.json\n  \
         Compare its responses with and without SAIO:\n    saio-bench verify nginx"
@@ -53,12 +56,22 @@ enum Action {
 
     /// Checks that a server answers the same, byte for byte, with SAIO and without
     ///
-    /// Writes KTAP to stdout. Exit status 0 if every test passed, 1 otherwise.
-    Verify {
-        /// The server
-        #[command(subcommand)]
-        server: verify::Server,
-    },
+    /// Each server is started twice, and both get the same requests. Writes KTAP to stdout; what is not installed is
+    /// skipped, with the reason. Exit status 0 if no test failed, 1 otherwise.
+    #[command(after_long_help = "Examples:\n  \
+        Everything, with numbers that repeat:\n    saio-bench verify all --seed 1\n  \
+        One test:\n    saio-bench verify nginx --only range-multi\n  \
+        Four workers, whose sends three threads take over:\n    \
+        saio-bench verify nginx --mode pool --workers 4 --threads 3\n  \
+        100 000 answers of Redis over TLS:\n    \
+        saio-bench verify redis --way tls --only volume --responses 100000\n  \
+        Is this program right? Both sides without SAIO:\n    saio-bench verify all --mode none --quick")]
+    Verify(verify::VerifyArgs),
+
+    /// Gives back what clients send: the plainest server on epoll, for verify
+    ///
+    /// Serves until SIGTERM or SIGINT.
+    Echo(echo::EchoArgs),
 
     /// Measures a command in virtual time, in instructions
     ///
@@ -73,7 +86,8 @@ enum Action {
 fn main() -> ExitCode {
     let result = match &Cli::parse().command {
         Action::Demo(args) => demo::demo(args).map(|()| 0),
-        Action::Verify { server } => verify::verify(server),
+        Action::Verify(args) => verify::verify(args),
+        Action::Echo(args) => echo::echo(args).map(|()| 0),
         Action::Vtime(args) => vtime::vtime(args).map(|()| 0),
     };
     match result {

@@ -10,7 +10,7 @@ use crate::crossings::{Calls, Counter};
 use crate::http;
 use crate::load::{self, Load, Report};
 use crate::schedstat::cpu_ns_when_idle;
-use crate::server::Nginx;
+use crate::server::Process;
 
 /// Where the template has nginx's own count of requests.
 const STATUS: &str = "/saio-bench-status";
@@ -53,19 +53,16 @@ pub struct Crossings {
 /// # Errors
 ///
 /// The server does not answer with 200.
-pub fn response_bytes(server: &Nginx, path: &str) -> Result<u64> {
-    let mut client = http::Client::connect(server.address())?;
-    client.send(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())?;
-    let response = client
-        .response(false)
-        .with_context(|| format!("{path} from nginx ({})", server.name()))?;
+pub fn response_bytes(server: &Process, path: &str) -> Result<u64> {
+    let (response, bytes) = http::get(server.address(), path)
+        .with_context(|| format!("{path} from {}", server.label()))?;
     ensure!(
         response.head.status == 200,
-        "{path} from nginx ({}): status {}",
-        server.name(),
+        "{path} from {}: status {}",
+        server.label(),
         response.head.status
     );
-    Ok((response.head.text.len() + response.body.len()) as u64)
+    Ok(bytes as u64)
 }
 
 /// Runs a load and measures it. The CPU of a request comes from two runs, one `load` longer than the other, so that
@@ -74,7 +71,7 @@ pub fn response_bytes(server: &Nginx, path: &str) -> Result<u64> {
 /// # Errors
 ///
 /// A request failed, or the server logged what no good server logs.
-pub fn sample(server: &Nginx, load: &Load) -> Result<Sample> {
+pub fn sample(server: &Process, load: &Load) -> Result<Sample> {
     let worker = server.worker()?;
     let short = Load {
         requests: u64::from(load.connections) * OPENING,
@@ -98,7 +95,7 @@ pub fn sample(server: &Nginx, load: &Load) -> Result<Sample> {
 }
 
 /// Runs a load: what wrk says, the requests that the server counts, and the time that its worker ran.
-fn timed(server: &Nginx, worker: u32, load: &Load) -> Result<(Report, u64, u64)> {
+fn timed(server: &Process, worker: u32, load: &Load) -> Result<(Report, u64, u64)> {
     let requests_before = requests_so_far(server)?;
     let cpu_before = cpu_ns_when_idle(worker)?;
     let report = load::run(load)?;
@@ -115,7 +112,7 @@ fn timed(server: &Nginx, worker: u32, load: &Load) -> Result<(Report, u64, u64)>
 /// # Errors
 ///
 /// As [`sample`], and tracing may be missing.
-pub fn crossings(server: &mut Nginx, short: &Load, more: u64) -> Result<Crossings> {
+pub fn crossings(server: &mut Process, short: &Load, more: u64) -> Result<Crossings> {
     let worker = server.worker()?;
     let counter = Counter::start(worker)?;
     let short_count = count(server, worker, &counter, short)?;
@@ -136,7 +133,7 @@ pub fn crossings(server: &mut Nginx, short: &Load, more: u64) -> Result<Crossing
 }
 
 /// Requests and calls of one run.
-fn count(server: &Nginx, worker: u32, counter: &Counter, load: &Load) -> Result<(u64, Calls)> {
+fn count(server: &Process, worker: u32, counter: &Counter, load: &Load) -> Result<(u64, Calls)> {
     let requests_before = requests_so_far(server)?;
     let calls_before = read_when_idle(counter, worker)?;
     let report = load::run(load)?;
@@ -147,13 +144,13 @@ fn count(server: &Nginx, worker: u32, counter: &Counter, load: &Load) -> Result<
 }
 
 /// How many of the `saio_enter` calls of a server that has ended had a wait as their last entry, as a share of 1.
-fn share_of_enters_that_wait(server: &Nginx) -> Result<f64> {
+fn share_of_enters_that_wait(server: &Process) -> Result<f64> {
     let stats = server.stats()?;
     let enters = stats.get("crossings");
     ensure!(
         enters > 0,
-        "nginx ({}) has called saio_enter, but its statistics have no crossings",
-        server.name()
+        "{} has called saio_enter, but its statistics have no crossings",
+        server.label()
     );
     Ok(stats.get("waits_merged") as f64 / enters as f64)
 }
@@ -182,24 +179,24 @@ fn difference(short: &(u64, Calls), long: &(u64, Calls), carried: f64) -> Result
 }
 
 /// What both sides saw must fit, and the server must have stayed well.
-fn check(server: &Nginx, worker: u32, answered: u64, served: u64) -> Result<()> {
+fn check(server: &Process, worker: u32, answered: u64, served: u64) -> Result<()> {
     ensure!(
         served >= answered,
-        "wrk has {answered} responses, but nginx ({}) counts {served} requests",
-        server.name()
+        "wrk has {answered} responses, but {} counts {served} requests",
+        server.label()
     );
     ensure!(
         server.worker()? == worker,
-        "the worker of nginx ({}) was replaced",
-        server.name()
+        "the worker of {} was replaced",
+        server.label()
     );
     server.check_log()
 }
 
 /// Requests that the server has served, with the one that asks.
-fn requests_so_far(server: &Nginx) -> Result<u64> {
-    let response = http::get(server.address(), STATUS)
-        .with_context(|| format!("status of nginx ({})", server.name()))?;
+fn requests_so_far(server: &Process) -> Result<u64> {
+    let (response, _) = http::get(server.address(), STATUS)
+        .with_context(|| format!("status of {}", server.label()))?;
     let text = String::from_utf8_lossy(&response.body);
     parse_status(&text).with_context(|| format!("nginx's status is not understood: {text}"))
 }

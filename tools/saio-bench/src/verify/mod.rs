@@ -2,68 +2,52 @@
 
 //! `saio-bench verify`: a server under SAIO must answer as it does without.
 
+mod compare;
 mod exchange;
-mod lifecycle;
-mod responses;
-mod stress;
+#[cfg(test)]
+mod fake;
+mod streams;
+mod subjects;
+mod tests;
+mod world;
 
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use anyhow::{ensure, Context, Result};
-use clap::{Args, Subcommand};
-use saio::pool::{self, Change, Group, Name};
-use serde_json::json;
-use tempfile::TempDir;
+use anyhow::{anyhow, ensure, Context, Result};
+use clap::builder::PossibleValuesParser;
+use clap::Args;
+use serde_json::{json, Value};
+use thiserror::Error;
 
-use crate::docs::{Doc, Docs, Random};
 use crate::ktap::Ktap;
 use crate::places::{self, Places};
-use crate::server::{Mode, Nginx, Saio, Settings};
+use crate::server::{group, Mode};
+use subjects::{Subject, Way, SUBJECTS};
+use tests::Test;
+use world::{Pair, World};
 
-/// Names and sizes in bytes of the files served.
-const FILES: [(&str, usize); 6] = [
-    ("1b", 1),
-    ("1k", 1 << 10),
-    ("20k", 20 << 10),
-    ("256k", 256 << 10),
-    ("1m", 1 << 20),
-    ("8m", 8 << 20),
-];
+/// Stands for every server.
+const ALL: &str = "all";
 
-/// Which server to verify.
-#[derive(Subcommand)]
-pub enum Server {
-    /// Debian's nginx with static files
-    #[command(after_long_help = "Examples:\n  \
-        Everything, with numbers that repeat:\n    saio-bench verify nginx --seed 1\n  \
-        One test:\n    saio-bench verify nginx --only range-multi\n  \
-        Four workers, whose sends three threads take over:\n    \
-        saio-bench verify nginx --mode pool --workers 4 --threads 3")]
-    Nginx(NginxArgs),
-}
-
-/// Arguments of `saio-bench verify nginx`.
+/// Arguments of `saio-bench verify`.
 #[derive(Args)]
-pub struct NginxArgs {
-    /// Also writes the results as JSON; a relative path is below SAIO_OUT where that is set
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+pub struct VerifyArgs {
+    /// The server, or all
+    #[arg(value_name = "SERVER", value_parser = server_names())]
+    server: String,
 
-    /// Fewer and smaller requests, for kernels with debugging
-    #[arg(long)]
-    quick: bool,
-
-    /// Where the random choices start
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
+    /// A way to run it; repeat for several [default: all that it has]
+    #[arg(long = "way", value_name = "WAY")]
+    ways: Vec<String>,
 
     /// Who runs the calls
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
 
-    /// Processes of nginx that serve, 1 to 64
+    /// Processes or threads that serve, 1 to 64, where a server has such a
+    /// setting
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
@@ -74,214 +58,165 @@ pub struct NginxArgs {
           value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
 
+    /// Where the random choices start
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+
+    /// Fewer and smaller requests, for kernels with debugging
+    #[arg(long)]
+    quick: bool,
+
+    /// Answers that the test "volume" compares for each way
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    responses: Option<u64>,
+
     /// Runs the tests with this in their names only
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+
+    /// Also writes the results as JSON; a relative path is below SAIO_OUT where that is set
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 
     #[command(flatten)]
     places: Places,
 }
 
-impl NginxArgs {
-    /// Names the servers that are compared: nginx, or nginx-pool-4x3 for four workers on three
-    /// threads.
-    fn label(&self) -> String {
+fn server_names() -> PossibleValuesParser {
+    let names = SUBJECTS.iter().map(|subject| subject.name);
+    PossibleValuesParser::new(names.chain([ALL]))
+}
+
+/// Why a test was not run.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Skip(pub String);
+
+/// Tests of one way to run a server.
+struct Plan {
+    subject: &'static Subject,
+    way: &'static Way,
+    tests: Vec<(&'static str, Test)>,
+}
+
+impl VerifyArgs {
+    /// What is to be run. Servers that are missing are among it.
+    fn plans(&self) -> Result<Vec<Plan>> {
+        let subjects = SUBJECTS
+            .iter()
+            .filter(|subject| self.server == ALL || self.server == subject.name);
+        let all: Vec<Plan> = subjects
+            .flat_map(|subject| subject.ways.iter().map(move |way| (subject, way)))
+            .map(|(subject, way)| Plan {
+                subject,
+                way,
+                tests: tests::of(way, self.quick),
+            })
+            .collect();
+        for name in &self.ways {
+            let names: Vec<&str> = all.iter().map(|plan| plan.way.name).collect();
+            ensure!(
+                names.contains(&name.as_str()),
+                "--way {name}: there is no such way to run {}; there are {}",
+                self.server,
+                names.join(", ")
+            );
+        }
+        let mut names = Vec::new();
+        let mut plans = Vec::new();
+        for mut plan in all {
+            if !self.ways.is_empty() && !self.ways.iter().any(|name| name == plan.way.name) {
+                continue;
+            }
+            names.extend(plan.tests.iter().map(|(name, _)| *name));
+            if let Some(only) = &self.only {
+                plan.tests.retain(|(name, _)| name.contains(only.as_str()));
+            }
+            if !plan.tests.is_empty() {
+                plans.push(plan);
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        ensure!(
+            !plans.is_empty(),
+            "--only {}: no test has this in its name; there are {}",
+            self.only.as_deref().unwrap_or_default(),
+            names.join(", ")
+        );
+        Ok(plans)
+    }
+
+    /// Names the servers that are compared: redis, or redis-pool-4x3 for four workers on three threads.
+    fn label(&self, subject: &Subject) -> String {
+        let name = subject.name;
         match self.mode {
-            Mode::Inline if self.workers == 1 => "nginx".to_owned(),
-            Mode::Inline => format!("nginx-inline-{}", self.workers),
-            mode => format!("nginx-{}-{}x{}", mode.name(), self.workers, self.threads),
+            Mode::Inline if self.workers == 1 => name.to_owned(),
+            Mode::Inline => format!("{name}-inline-{}", self.workers),
+            Mode::None => format!("{name}-none"),
+            mode => format!("{name}-{}-{}x{}", mode.name(), self.workers, self.threads),
         }
     }
-}
 
-/// What every test needs.
-struct World {
-    base: TempDir,
-    docs: Docs,
-    configs: PathBuf,
-    saio: Saio,
-    workers: usize,
-    seed: u64,
-    quick: bool,
-    /// Removed at the end
-    _pool: Option<Crew>,
-}
-
-/// A pool of this run.
-struct Crew(Name);
-
-impl Crew {
-    fn hire(threads: u32) -> Result<Self> {
-        let name: Name = format!("verify-{}", std::process::id()).parse()?;
-        let change = Change {
-            workers: Some(threads),
-            group: Some(Group::Anybody),
-            ..Change::default()
-        };
-        pool::create(&name, &change).context(
-            "--mode: no pool can be made (needs root and a kernel with SAIO; see saioctl doctor)",
-        )?;
-        Ok(Self(name))
-    }
-}
-
-impl Drop for Crew {
-    fn drop(&mut self) {
-        // Servers that have not ended yet go on in the default pool.
-        let _ = pool::remove(&self.0, true);
-    }
-}
-
-impl World {
-    fn new(args: &NginxArgs) -> Result<Self> {
-        let base = places::temporary()?;
-        let pool = match args.mode {
-            Mode::Inline => None,
-            Mode::Auto | Mode::Pool => Some(Crew::hire(args.threads)?),
-        };
-        Ok(Self {
-            docs: Docs::write(&base.path().join("docs"), &FILES, args.seed)?,
-            base,
-            configs: args.places.configs()?,
-            saio: Saio {
-                library: args.places.library()?,
-                mode: args.mode,
-                pool: pool.as_ref().map(|crew| crew.0.clone()),
-            },
-            workers: args.workers as usize,
-            seed: args.seed,
-            quick: args.quick,
-            _pool: pool,
-        })
-    }
-
-    /// The same server twice, without SAIO and under it.
-    fn pair(&self, name: &str, file_cache: bool) -> Result<Pair> {
-        let start = |kind: &str, saio: Option<&Saio>| {
-            let settings = Settings {
-                nopush: true,
-                file_cache,
-                workers: self.workers,
-                saio: saio.cloned(),
-            };
-            let name = format!("{name}-{kind}");
-            Nginx::start(
-                &name,
-                self.base.path(),
-                &self.docs.dir,
-                &self.configs,
-                &settings,
-            )
-        };
-        Ok(Pair {
-            plain: start("plain", None)?,
-            saio: start("saio", Some(&self.saio))?,
-        })
-    }
-
-    fn doc(&self, name: &str) -> Result<&Doc> {
-        self.docs.get(name)
-    }
-
-    /// The first number in quick mode, the second otherwise.
-    fn scaled(&self, quick: usize, full: usize) -> usize {
-        if self.quick {
-            quick
+    /// Name of a way's tests. The plainest way has none of its own.
+    fn prefix(&self, plan: &Plan) -> String {
+        let label = self.label(plan.subject);
+        if std::ptr::eq(plan.way, &plan.subject.ways[0]) {
+            format!("verify.{label}")
         } else {
-            full
+            format!("verify.{label}.{}", plan.way.name)
         }
     }
 
-    /// Random numbers of one client of one test.
-    fn random(&self, client: usize) -> Random {
-        Random::new(self.seed ^ ((client as u64) << 32))
+    /// How to run a test again.
+    fn again(&self, plan: &Plan, test: &str) -> String {
+        let mut line = format!(
+            "to repeat: saio-bench verify {} --way {} --only {test} --seed {} --mode {} --workers {} --threads {}",
+            plan.subject.name,
+            plan.way.name,
+            self.seed,
+            self.mode.name(),
+            self.workers,
+            self.threads
+        );
+        if self.quick {
+            line += " --quick";
+        }
+        if let Some(responses) = self.responses {
+            line += &format!(" --responses {responses}");
+        }
+        line
     }
 }
 
-/// A server without SAIO and the same under it.
-struct Pair {
-    plain: Nginx,
-    saio: Nginx,
-}
-
-impl Pair {
-    /// Stops both and looks whether the second has really used SAIO.
-    fn stop(&mut self) -> Result<()> {
-        self.plain.stop()?;
-        self.saio.stop()?;
-        self.plain.check_log()?;
-        self.saio.check_log()?;
-        used(&self.saio)
-    }
-}
-
-/// Fails if a server that was started under SAIO and has ended did without it.
-fn used(server: &Nginx) -> Result<()> {
-    ensure!(
-        server.stats()?.get("deferred") > 0,
-        "nginx ({}) has deferred no call: it ran without SAIO; see saioctl doctor",
-        server.name()
-    );
-    Ok(())
-}
-
-type Test = fn(&World, &mut Pair) -> Result<()>;
-
-/// The tests. The last one looks at what the others left and stops the servers.
-const TESTS: [(&str, Test); 23] = [
-    ("1b", responses::one_byte),
-    ("1k", responses::one_kib),
-    ("20k", responses::twenty_kib),
-    ("1m", responses::one_mib),
-    ("8m", responses::eight_mib),
-    ("404", responses::not_found),
-    ("bad-request", responses::bad_request),
-    ("head", responses::head),
-    ("not-modified", responses::not_modified),
-    ("range-single", responses::range_single),
-    ("range-multi", responses::range_multi),
-    ("range-suffix", responses::range_suffix),
-    ("range-unsatisfiable", responses::range_unsatisfiable),
-    ("pipelined", responses::pipelined),
-    ("keep-alive-off", responses::keep_alive_off),
-    ("http-1.0", responses::http_1_0),
-    ("mixed", responses::mixed),
-    ("file-cache", responses::file_cache),
-    ("slow-readers", stress::slow_readers),
-    ("resets", stress::resets),
-    ("reload", lifecycle::reload),
-    ("stop", lifecycle::stop),
-    ("used", lifecycle::saio_was_used),
-];
-
-/// Runs the tests. Returns the exit status: 0 if all passed, 1 otherwise.
+/// Runs the tests. Returns the exit status: 0 if all passed or were skipped, 1 otherwise.
 ///
 /// # Errors
 ///
-/// The servers cannot be started or the results not be written.
-pub fn verify(server: &Server) -> Result<u8> {
-    let Server::Nginx(args) = server;
-    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
-    let tests: Vec<(&str, Test)> = TESTS.into_iter().filter(|(name, _)| wanted(name)).collect();
-    ensure!(
-        !tests.is_empty(),
-        "--only {}: no test has this in its name; there are {}",
-        args.only.as_deref().unwrap_or_default(),
-        TESTS.map(|(name, _)| name).join(", ")
-    );
-
-    let mut ktap = Ktap::start(io::stdout(), tests.len())?;
-    ktap.comment(&format!("seed {}", args.seed))?;
+/// What all servers need is missing, or the results cannot be written.
+pub fn verify(args: &VerifyArgs) -> Result<u8> {
+    let plans = args.plans()?;
+    group::end_with_us()?;
+    let plans: Vec<(Plan, Option<String>)> = plans
+        .into_iter()
+        .map(|plan| {
+            let missing = (plan.subject.missing)().or_else(|| (plan.way.missing)());
+            (plan, missing)
+        })
+        .collect();
+    let number = |(plan, missing): &(Plan, Option<String>)| match missing {
+        Some(_) => 1,
+        None => plan.tests.len(),
+    };
+    let mut ktap = Ktap::start(io::stdout(), plans.iter().map(number).sum())?;
+    ktap.comment(&format!("seed {}\n{}", args.seed, compare::NOT_COMPARED))?;
     let world = World::new(args)?;
-    let mut pair = world.pair("nginx", false)?;
     let mut results = Vec::new();
-    for (name, test) in tests {
-        let name = format!("verify.{}.{name}", args.label());
-        let problem = test(&world, &mut pair)
-            .err()
-            .map(|error| format!("{error:#}"));
-        ktap.result(&name, problem.as_deref())?;
-        results.push(json!({"name": name, "ok": problem.is_none(), "problem": problem}));
+    for (plan, missing) in &plans {
+        match missing {
+            Some(reason) => skip(&args.prefix(plan), reason, &mut ktap, &mut results)?,
+            None => run(args, &world, plan, &mut ktap, &mut results)?,
+        }
     }
     if let Some(file) = &args.json {
         let file = places::output(file);
@@ -292,15 +227,131 @@ pub fn verify(server: &Server) -> Result<u8> {
     Ok(u8::from(ktap.failed() > 0))
 }
 
+fn run(
+    args: &VerifyArgs,
+    world: &World,
+    plan: &Plan,
+    ktap: &mut Ktap<io::Stdout>,
+    results: &mut Vec<Value>,
+) -> Result<()> {
+    let prefix = args.prefix(plan);
+    let pair_name = format!("{}-{}", plan.subject.name, plan.way.name);
+    let mut pair = world.pair(plan.way, &pair_name);
+    for (test_name, test) in &plan.tests {
+        let name = format!("{prefix}.{test_name}");
+        let result = match &mut pair {
+            Ok(pair) => test(world, pair),
+            Err(error) => Err(std::mem::replace(
+                error,
+                anyhow!("its server did not start: see above"),
+            )),
+        };
+        let problem = match &result {
+            Ok(()) => None,
+            Err(error) => match error.downcast_ref::<Skip>() {
+                Some(Skip(reason)) => {
+                    skip(&name, reason, ktap, results)?;
+                    continue;
+                }
+                None => Some(told(args, plan, test_name, error, pair.as_ref().ok())),
+            },
+        };
+        ktap.result(&name, problem.as_deref())?;
+        results.push(json!({"name": name, "ok": problem.is_none(), "problem": problem}));
+    }
+    Ok(())
+}
+
+fn skip(
+    name: &str,
+    reason: &str,
+    ktap: &mut Ktap<io::Stdout>,
+    results: &mut Vec<Value>,
+) -> Result<()> {
+    ktap.skip(name, reason)?;
+    results.push(json!({"name": name, "ok": true, "skipped": reason}));
+    Ok(())
+}
+
+/// What went wrong, how to see it again, and what the server under SAIO has logged.
+fn told(
+    args: &VerifyArgs,
+    plan: &Plan,
+    test: &str,
+    error: &anyhow::Error,
+    pair: Option<&Pair>,
+) -> String {
+    let again = args.again(plan, test);
+    let logs = pair.map(|pair| pair.saio.server.logs()).unwrap_or_default();
+    format!("{error:#}\n{again}\n{logs}").trim_end().to_owned()
+}
+
 #[cfg(test)]
-mod tests {
+mod unit_tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: VerifyArgs,
+    }
+
+    fn args(line: &str) -> VerifyArgs {
+        let words = ["verify"].into_iter().chain(line.split_whitespace());
+        Cli::try_parse_from(words).unwrap().args
+    }
+
+    fn names(line: &str) -> Vec<String> {
+        let args = args(line);
+        let plans = args.plans().unwrap();
+        let names = plans.iter().flat_map(|plan| {
+            let prefix = args.prefix(plan);
+            plan.tests
+                .iter()
+                .map(move |test| format!("{prefix}.{}", test.0))
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn tests_are_named_by_server_mode_and_way() {
+        let one = |line: &str| names(line)[0].clone();
+        assert_eq!(one("nginx"), "verify.nginx.1b");
+        assert_eq!(one("nginx --way tls-1.2"), "verify.nginx.tls-1.2.1b");
+        assert_eq!(
+            one("redis --mode pool --workers 4 --threads 3 --way tls"),
+            "verify.redis-pool-4x3.tls.1b"
+        );
+        assert_eq!(one("echo --mode none"), "verify.echo-none.1b");
+        assert_eq!(
+            names("redis --only digest --way plain"),
+            ["verify.redis.digest"]
+        );
+    }
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<&str> = TESTS.iter().map(|(name, _)| *name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), TESTS.len());
+        let mut all = names("all");
+        let number = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), number);
+    }
+
+    #[test]
+    fn what_there_is_not_is_told_with_what_there_is() {
+        let error = |line: &str| args(line).plans().err().unwrap().to_string();
+        assert!(error("redis --way http2").contains("plain, tls, io-threads"));
+        assert!(error("nginx --only no-such-test").contains("range-multi"));
+    }
+
+    #[test]
+    fn failures_say_how_to_repeat_them() {
+        let args = args("nginx --seed 7 --quick --only 1k --way http");
+        let again = args.again(&args.plans().unwrap()[0], "1k");
+        for word in ["--seed 7", "--quick", "--way http", "--only 1k"] {
+            assert!(again.contains(word), "{again}");
+        }
     }
 }

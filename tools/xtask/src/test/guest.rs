@@ -81,26 +81,29 @@ fn self_test_names(ctx: &Context) -> Result<Vec<String>> {
 /// Servers that are compared with themselves under SAIO: a name, and how to say so. The first
 /// ones do all there is; the others fewer and smaller requests.
 const SERVERS: [(&str, &str); 8] = [
-    ("nginx", ""),
-    ("nginx-pool-1x1", "--mode pool"),
-    ("nginx-auto-1x1", "--mode auto --quick"),
+    ("nginx", "--way http"),
+    ("nginx-pool-1x1", "--way http --mode pool"),
+    ("nginx-auto-1x1", "--way http --mode auto --quick"),
     (
         "nginx-pool-2x2",
-        "--mode pool --workers 2 --threads 2 --quick",
+        "--way http --mode pool --workers 2 --threads 2 --quick",
     ),
     (
         "nginx-auto-2x2",
-        "--mode auto --workers 2 --threads 2 --quick",
+        "--way http --mode auto --workers 2 --threads 2 --quick",
     ),
     (
         "nginx-pool-4x3",
-        "--mode pool --workers 4 --threads 3 --quick",
+        "--way http --mode pool --workers 4 --threads 3 --quick",
     ),
     (
         "nginx-auto-4x3",
-        "--mode auto --workers 4 --threads 3 --quick",
+        "--way http --mode auto --workers 4 --threads 3 --quick",
     ),
-    ("nginx-pool-4x1", "--mode pool --workers 4 --quick"),
+    (
+        "nginx-pool-4x1",
+        "--way http --mode pool --workers 4 --quick",
+    ),
 ];
 
 /// Tests of unmodified servers.

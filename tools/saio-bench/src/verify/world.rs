@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What every test needs: files, places, and a server twice.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context, Result};
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use saio::pool::{self, Change, Group, Name};
+use tempfile::TempDir;
+
+use super::exchange::Dials;
+use super::streams::http::{FILES, LARGE_FILE};
+use super::subjects::{Start, Transport, Way};
+use super::VerifyArgs;
+use crate::docs::{Doc, Docs, Random};
+use crate::places;
+use crate::server::{free_port, Mode, Process, Saio, Site};
+use crate::tls::Identity;
+use crate::wire::Dial;
+
+/// Descriptors that hundreds of clients of two servers need.
+const DESCRIPTORS: u64 = 8192;
+/// How long a server that listens may take until it answers.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// What every test needs.
+pub struct World {
+    base: TempDir,
+    docs: Docs,
+    configs: PathBuf,
+    /// The certificate of servers with TLS
+    pub identity: Identity,
+    saio: Option<Saio>,
+    workers: usize,
+    /// Where the random choices start
+    pub seed: u64,
+    /// Fewer and smaller requests
+    pub quick: bool,
+    /// Answers to compare in the long form
+    pub responses: Option<u64>,
+    /// Pairs of servers so far
+    pairs: AtomicUsize,
+    /// Removed at the end
+    _pool: Option<Crew>,
+}
+
+/// A pool of this run.
+struct Crew(Name);
+
+impl Crew {
+    fn hire(threads: u32) -> Result<Self> {
+        let name: Name = format!("verify-{}", std::process::id()).parse()?;
+        let change = Change {
+            workers: Some(threads),
+            group: Some(Group::Anybody),
+            ..Change::default()
+        };
+        pool::create(&name, &change).context(
+            "--mode: no pool can be made (needs root and a kernel with SAIO; see saioctl doctor)",
+        )?;
+        Ok(Self(name))
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        // Servers that have not ended yet go on in the default pool.
+        let _ = pool::remove(&self.0, true);
+    }
+}
+
+impl World {
+    /// Writes files and makes the pool.
+    ///
+    /// # Errors
+    ///
+    /// A directory cannot be written, the library is missing, or no pool can be made.
+    pub fn new(args: &VerifyArgs) -> Result<Self> {
+        let base = places::temporary()?;
+        let pool = match args.mode {
+            Mode::Inline | Mode::None => None,
+            Mode::Auto | Mode::Pool => Some(Crew::hire(args.threads)?),
+        };
+        let saio = match args.mode {
+            Mode::None => None,
+            mode => Some(Saio {
+                library: readable_by_all(args.places.library()?, &base)?,
+                mode,
+                pool: pool.as_ref().map(|crew| crew.0.clone()),
+            }),
+        };
+        let mut files = FILES.to_vec();
+        if !args.quick {
+            files.push(LARGE_FILE);
+        }
+        allow_descriptors()?;
+        Ok(Self {
+            docs: Docs::write(&base.path().join("docs"), &files, args.seed)?,
+            identity: Identity::make(base.path())?,
+            base,
+            configs: args.places.configs()?,
+            saio,
+            workers: args.workers as usize,
+            seed: args.seed,
+            quick: args.quick,
+            responses: args.responses,
+            pairs: AtomicUsize::new(0),
+            _pool: pool,
+        })
+    }
+
+    /// Starts a way's server twice, without SAIO and under it.
+    ///
+    /// # Errors
+    ///
+    /// One does not start.
+    pub fn pair(&self, way: &'static Way, name: &str) -> Result<Pair> {
+        self.pair_of(way, name, way.start)
+    }
+
+    /// The same, with a server that is not started as the way's others.
+    ///
+    /// # Errors
+    ///
+    /// One does not start.
+    pub fn pair_of(&self, way: &'static Way, name: &str, start: Start) -> Result<Pair> {
+        // What another one has left must not be taken for its own.
+        let number = self.pairs.fetch_add(1, Ordering::Relaxed);
+        let side = |kind: &str, saio: Option<&Saio>| -> Result<Side> {
+            let name = format!("{number}-{name}-{kind}");
+            self.side(way, &name, free_port()?, saio, start)
+                .with_context(|| kind.to_owned())
+        };
+        Ok(Pair {
+            way,
+            start,
+            plain: side("plain", None)?,
+            saio: side("saio", self.saio.as_ref())?,
+        })
+    }
+
+    fn side(
+        &self,
+        way: &Way,
+        name: &str,
+        port: u16,
+        saio: Option<&Saio>,
+        start: Start,
+    ) -> Result<Side> {
+        let site = Site {
+            name: name.to_owned(),
+            base: self.base.path(),
+            port,
+            docs: &self.docs.dir,
+            configs: &self.configs,
+            identity: Some(&self.identity),
+            workers: self.workers,
+            saio,
+        };
+        let server = start(&site)?;
+        let tls = match way.transport {
+            Transport::Tcp => None,
+            Transport::Tls(version) => Some(self.identity.client(version)?),
+        };
+        let dial = Dial {
+            address: server.address(),
+            tls,
+        };
+        let begin = Instant::now();
+        while !way.stream.is_ready(&mut dial.connect()?)? {
+            ensure!(
+                begin.elapsed() < READY_LIMIT,
+                "{} is not ready after {} s",
+                server.label(),
+                READY_LIMIT.as_secs()
+            );
+            sleep(Duration::from_millis(20));
+        }
+        Ok(Side {
+            name: name.to_owned(),
+            server,
+            dial,
+        })
+    }
+
+    /// A served file by its name.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn doc(&self, name: &str) -> Result<&Doc> {
+        self.docs.get(name)
+    }
+
+    /// The first number in quick mode, the second otherwise.
+    pub fn scaled(&self, quick: usize, full: usize) -> usize {
+        if self.quick {
+            quick
+        } else {
+            full
+        }
+    }
+
+    /// Random numbers of one client of one test.
+    pub fn random(&self, client: usize) -> Random {
+        Random::new(self.seed ^ ((client as u64) << 32))
+    }
+
+    /// An empty directory for a test's own files.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
+    pub fn scratch(&self) -> Result<TempDir> {
+        tempfile::tempdir_in(self.base.path()).context("cannot make a directory")
+    }
+}
+
+/// A copy of the library where servers that are not root can read it.
+fn readable_by_all(library: PathBuf, base: &TempDir) -> Result<PathBuf> {
+    let copy = base.path().join("libsaio_preload.so");
+    fs::copy(&library, &copy)
+        .with_context(|| format!("cannot copy {} to {}", library.display(), copy.display()))?;
+    Ok(copy)
+}
+
+/// Clients and servers are many; servers inherit this.
+fn allow_descriptors() -> Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < DESCRIPTORS {
+        setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(hard), hard)?;
+    }
+    Ok(())
+}
+
+/// A server without SAIO and the same under it.
+pub struct Pair {
+    /// How it is started and talked to
+    pub way: &'static Way,
+    start: Start,
+    /// Without SAIO
+    pub plain: Side,
+    /// Under SAIO
+    pub saio: Side,
+}
+
+/// One of the two.
+pub struct Side {
+    name: String,
+    /// The server
+    pub server: Process,
+    /// How to reach it
+    pub dial: Dial,
+}
+
+impl Pair {
+    /// Where clients find both.
+    pub fn dials(&self) -> Dials {
+        Dials {
+            plain: self.plain.dial.clone(),
+            saio: self.saio.dial.clone(),
+        }
+    }
+
+    /// Stops one of the two and starts it again where it was.
+    ///
+    /// # Errors
+    ///
+    /// It does not stop or start.
+    pub fn restart(&mut self, world: &World, saio: bool) -> Result<()> {
+        let side = if saio {
+            &mut self.saio
+        } else {
+            &mut self.plain
+        };
+        let saio = world.saio.as_ref().filter(|_| saio);
+        side.server.stop()?;
+        let port = side.dial.address.port();
+        *side = world
+            .side(self.way, &side.name, port, saio, self.start)
+            .context("started again")?;
+        Ok(())
+    }
+
+    /// Fails if one of the two has logged what no good server logs.
+    ///
+    /// # Errors
+    ///
+    /// Such a line.
+    pub fn check_logs(&self) -> Result<()> {
+        self.plain.server.check_log()?;
+        self.saio.server.check_log()
+    }
+
+    /// Stops both and looks whether the second has really used SAIO.
+    ///
+    /// # Errors
+    ///
+    /// It has not, or one does not stop.
+    pub fn stop(&mut self) -> Result<()> {
+        self.plain.server.stop()?;
+        self.saio.server.stop()?;
+        self.check_logs()?;
+        self.used()
+    }
+
+    /// Fails if the server that was started under SAIO, and has ended, did without it.
+    ///
+    /// # Errors
+    ///
+    /// It has deferred no call, or none of its processes had the library.
+    pub fn used(&self) -> Result<()> {
+        let server = &self.saio.server;
+        if !server.is_under_saio() {
+            return Ok(());
+        }
+        let stats = server.stats()?;
+        ensure!(
+            stats.get("pid") > 0,
+            "{} has written no statistics: the library was not loaded, or the server was killed",
+            server.label()
+        );
+        ensure!(
+            stats.get("deferred") > 0 || !self.way.defers,
+            "{} has deferred no call: it ran without SAIO; see saioctl doctor",
+            server.label()
+        );
+        Ok(())
+    }
+}
