@@ -67,16 +67,17 @@ impl Arena {
         if n == 0 || n > u16::MAX as usize {
             return None;
         }
-        // As chunks mostly come back in order, what is at the cursor is mostly free; and mostly one
-        // granule will do.
-        if n == 1 && self.cursor < self.granules {
-            let (word, bit) = (&mut self.used[self.cursor / 64], 1 << (self.cursor % 64));
-            if *word & bit == 0 {
-                *word |= bit;
-                self.cursor += 1;
+        // As chunks mostly come back in order, what is at the cursor is mostly free; and mostly it
+        // lies in one word.
+        let start = self.cursor;
+        if let (true, Some(mask)) = (start + n <= self.granules, in_one_word(start, n)) {
+            let word = &mut self.used[start / 64];
+            if *word & mask == 0 {
+                *word |= mask;
+                self.cursor += n;
                 return Some(Chunk {
-                    start: (self.cursor - 1) as u16,
-                    len: 1,
+                    start: start as u16,
+                    len: n as u16,
                 });
             }
         }
@@ -95,11 +96,11 @@ impl Arena {
     /// Gives a chunk back.
     #[inline]
     pub fn free(&mut self, chunk: Chunk) {
-        if chunk.len == 1 {
-            self.used[chunk.start as usize / 64] &= !(1 << (chunk.start % 64));
-            return;
+        let (start, n) = (chunk.start as usize, chunk.len as usize);
+        match in_one_word(start, n) {
+            Some(mask) => self.used[start / 64] &= !mask,
+            None => self.mark(start, n, false),
         }
-        self.mark(chunk.start as usize, chunk.len as usize, false);
     }
 
     /// Granules not in use.
@@ -115,7 +116,6 @@ impl Arena {
     }
 
     /// The first run of `n` free granules that lies within `from..to`.
-    #[inline]
     fn run(&self, from: usize, to: usize, n: usize) -> Option<usize> {
         let mut start = from;
         let mut at = from;
@@ -137,7 +137,6 @@ impl Arena {
         None
     }
 
-    #[inline]
     fn mark(&mut self, start: usize, n: usize, used: bool) {
         let end = start + n;
         let mut at = start;
@@ -154,6 +153,13 @@ impl Arena {
             at += span;
         }
     }
+}
+
+/// The bits of `n` granules, at least one, from `start` on, if they lie in one word.
+#[inline]
+fn in_one_word(start: usize, n: usize) -> Option<u64> {
+    let bit = start % 64;
+    (bit + n <= 64).then(|| (u64::MAX >> (64 - n)) << bit)
 }
 
 #[cfg(test)]
