@@ -202,41 +202,75 @@ impl Batch<'_> {
         }
     }
 
-    /// Hands an entry to its flow, with the one behind it if they can be sent as one.
+    /// Hands an entry to its flow, with the one behind it if they can be sent as one: runs it, or
+    /// leaves it to the pool, as the plan says.
     #[inline]
     fn flow_entry(&mut self, sqe: &Sqe, args: &[u64; 6], left: u32) -> Result<u32> {
-        let mut taken = 1;
-        let place = if self.plan.hand_over == 0 {
-            Where::Inline
+        let ring = self.ring;
+        let chained = sqe.flags & LINKS != 0 || self.sq.chain.open();
+        let to_pool = self.plan.hand_over != 0 && !chained;
+        let begun = if to_pool {
+            None
         } else {
-            Where::Pool
+            ring.begin(reference(sqe))
         };
-        let flow = match self.ring.flow_of(sqe) {
-            Ok(flow) => flow,
-            Err(refused) => return Ok(self.refuse(sqe, left, refused)),
+        let place = if to_pool { Where::Pool } else { Where::Inline };
+        let busy;
+        let flow: &Flow = match &begun {
+            Some(begun) => begun,
+            None => match ring.flow_of(sqe) {
+                Ok(flow) => {
+                    busy = flow;
+                    &busy
+                }
+                Err(refused) => return Ok(self.refuse(sqe, left, refused)),
+            },
         };
-        let (ring, mut op) = (self.ring, None);
-        let op = match ring.prepare(Caller::Current, place, &flow, sqe, args, &mut op) {
+        let mut op = None;
+        let op = match ring.prepare(Caller::Current, place, flow, sqe, args, &mut op) {
             Ok(op) => op,
             Err(refused) => return Ok(self.refuse(sqe, left, refused)),
         };
         op.reserved(skips(sqe));
-        let (mut follows, mut refused) = (false, None);
+        let (mut taken, mut follows, mut refused) = (1, false, None);
         if left >= 2 && self.budget >= 2 {
             if let Some(next) = ring.next_data(&self.sq, sqe) {
-                match ring.join(Caller::Current, place, &flow, op, &next) {
+                match ring.join(Caller::Current, place, flow, op, &next) {
                     Ok(true) => taken = 2,
                     Ok(false) => follows = true,
                     Err(why) => refused = Some((next, why)),
                 }
             }
         }
-        let Carried { result, spare } = self.place(sqe, &flow, op, follows)?;
+        let Carried { result, spare } = match begun {
+            Some(begun) => {
+                let entries = op.entries();
+                self.inline += entries;
+                self.chained += u64::from(chained) * entries;
+                if refused.is_some() {
+                    // Behind the operation, which is the flow's last.
+                    begun.abort(errno::econnaborted());
+                }
+                begun.carry(op, follows)
+            }
+            None => {
+                let promised = op.total as i64;
+                op.more_follows(follows);
+                flow.enqueue(mem::take(op))?;
+                if refused.is_some() {
+                    flow.abort(errno::econnaborted());
+                }
+                self.plan.hand_over -= u32::from(to_pool);
+                Carried {
+                    result: promised,
+                    spare: 0,
+                }
+            }
+        };
         self.budget -= taken - spare;
         if let Some((next, why)) = refused {
             taken = 2;
             self.die |= why.die;
-            flow.abort(errno::econnaborted());
             self.post(&next, why.result);
         }
         self.sq.chain.done(sqe.flags, result);
@@ -255,31 +289,6 @@ impl Batch<'_> {
         self.sq.chain.done(sqe.flags, refused.result);
         self.take(left);
         1
-    }
-
-    /// Runs an operation, or leaves it to the pool, as the plan says.
-    #[inline]
-    fn place(&mut self, sqe: &Sqe, flow: &Flow, op: &mut Op, follows: bool) -> Result<Carried> {
-        let chained = sqe.flags & LINKS != 0 || self.sq.chain.open();
-        let entries = op.entries();
-        let promised = Carried {
-            result: op.total as i64,
-            spare: 0,
-        };
-        if self.plan.hand_over != 0 && !chained {
-            op.more_follows(follows);
-            flow.enqueue(mem::take(op))?;
-            self.plan.hand_over -= 1;
-            return Ok(promised);
-        }
-        if !flow.begin(op, false) {
-            op.more_follows(follows);
-            flow.enqueue(mem::take(op))?;
-            return Ok(promised);
-        }
-        self.inline += entries;
-        self.chained += u64::from(chained) * entries;
-        Ok(flow.carry(op, follows, Runner::Owner))
     }
 
     /// Posts the completion of an entry, if it is to have one.
@@ -418,7 +427,12 @@ impl Ring {
         if sqe.flags & LINKS != 0 {
             return None;
         }
-        let next = self.mem.sqe(sq.consumer.slot().wrapping_add(1));
+        let slot = sq.consumer.slot().wrapping_add(1);
+        // Mostly it is for another one.
+        if (self.mem.sqe_target(slot) ^ sqe.args[0]) >> 32 != 0 {
+            return None;
+        }
+        let next = self.mem.sqe(slot);
         let fits = names(&next, reference(sqe)) && op::promises(next.nr) && plain(&next);
         fits.then_some(next)
     }

@@ -5,7 +5,8 @@
 //! Whoever brings a flow from idle or parked to running (the owner within `saio_enter`, a thread of
 //! the ring's pool, or the workqueue) runs its operations in order, without a lock, until there are
 //! none, or until the socket takes no more; then the flow is parked, and a wait queue entry calls the
-//! pool, or the workqueue if the ring has none.
+//! pool, or the workqueue if the ring has none. The owner does so mostly without the lock at all: see
+//! [`phase`](crate::logic::phase).
 //!
 //! A flow is *leaving* once nobody may add to it: its descriptor is closed, its owner is gone, or
 //! it was unregistered. What it holds still leaves; when it is idle it is detached from its socket.
@@ -20,13 +21,16 @@ pub(crate) use running::Carried;
 use crate::{
     errno,
     glue::{self, Cred},
+    logic::phase::{Phase, PhaseWord},
     op::{Op, Outcome},
     pool::Pool,
     ring::Ring,
     trace::{self, Where},
 };
 use core::{
-    ptr::NonNull,
+    mem,
+    ops::{Deref, DerefMut},
+    ptr::{self, NonNull},
     sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 use kernel::{
@@ -71,19 +75,9 @@ impl Runner<'_> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Nothing to run.
-    Idle,
-    /// Somebody runs operations.
-    Running,
-    /// The head waits for the socket; the wait queue entry is armed.
-    Parked,
-    /// The connection was reset.
-    Failed,
-}
-
 struct State {
+    /// As long as the lock is held; [`Flow::phase`] has it otherwise. While it is `Parked` the wait
+    /// queue entry is armed.
     phase: Phase,
     /// An operation that was begun.
     head: Option<Op>,
@@ -92,7 +86,8 @@ struct State {
     /// Of the first in `queue`, and of the next to come.
     first: u64,
     next: u64,
-    /// Bytes of the arena in `head` and `queue`; those of files take up nothing.
+    /// Bytes of the arena in `head`, `queue` and what somebody other than the owner runs; those of
+    /// files take up nothing.
     bytes: u64,
     /// Bytes in `queue`, those of files too.
     waiting: u64,
@@ -119,6 +114,11 @@ impl State {
         self.head.is_none() && self.first == self.next
     }
 
+    /// Whether there is nothing to know of the flow but its phase.
+    fn simple(&self) -> bool {
+        self.empty() && !(self.full || self.busy || self.stuck || self.leaving || self.doomed)
+    }
+
     fn pop(&mut self) -> Option<Op> {
         if let Some(op) = self.head.take() {
             return Some(op);
@@ -137,18 +137,78 @@ impl State {
     }
 }
 
+/// The state of a flow, locked.
+struct Locked<'a> {
+    flow: &'a Flow,
+    st: Guard<'a, State, SpinLockBackend>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.st
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.st
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // Before the lock is given back, which is the last that is done with the flow here.
+        self.flow.phase.thaw(self.st.phase, self.st.simple());
+    }
+}
+
+/// A flow that the owner runs. If it does not, the flow is idle again in the end.
+///
+/// # Invariants
+///
+/// The phase is `Running`, and nobody else knows that it is theirs to end.
+pub(crate) struct Begun<'a>(&'a Flow);
+
+impl Begun<'_> {
+    /// Runs `op`; `follows`: more bytes come at once.
+    #[inline(always)]
+    pub(crate) fn carry(self, op: &mut Op, follows: bool) -> Carried {
+        let flow = self.0;
+        mem::forget(self);
+        flow.carry(op, follows, Runner::Owner)
+    }
+}
+
+impl Deref for Begun<'_> {
+    type Target = Flow;
+
+    #[inline]
+    fn deref(&self) -> &Flow {
+        self.0
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.0.finish(0, Runner::Owner);
+    }
+}
+
 /// The write side of a registered TCP connection.
 ///
 /// # Invariants
 ///
-/// `ss` is attached to a socket until `State::detached`; while the phase is `Running` the socket
-/// is not released, since a close makes an orphan then.
+/// `ss` is attached to a socket until `State::detached`, and the flow in the table of its ring; while
+/// the phase is `Running` neither ends, since a close makes an orphan then.
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Flow {
     /// Stands first: C knows the flow by it, and frees the memory by it.
     #[pin]
     ss: Opaque<bindings::saio_sock>,
+    phase: PhaseWord,
     /// Whose completion queue, arena and status words the flow uses.
     ring: Arc<Ring>,
     index: u16,
@@ -198,6 +258,7 @@ impl Flow {
                         (*ss).refs.refs.counter = 1;
                     }
                 }),
+                phase: PhaseWord::new(),
                 ring,
                 index,
                 generation,
@@ -299,19 +360,41 @@ impl Flow {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Makes the flow run `op` if nothing stands before it: then [`Self::carry`] has to follow,
-    /// otherwise [`Self::enqueue`]. An owner that is not the one who runs it is `shown` that.
-    #[inline]
-    pub(crate) fn begin(&self, op: &Op, shown: bool) -> bool {
+    /// Everything that the lock protects, and the phase, which nobody changes meanwhile.
+    fn lock(&self) -> Locked<'_> {
         let mut st = self.state.lock();
+        st.phase = self.phase.freeze();
+        Locked { flow: self, st }
+    }
+
+    /// Makes the flow run for the owner, if nothing is known of it but that it is idle.
+    ///
+    /// # Safety
+    ///
+    /// Until this returns the caller must keep the flow from being dropped; from then on the table of
+    /// its ring does, which must outlive `'a`.
+    #[inline]
+    pub(crate) unsafe fn begin<'a>(&self) -> Option<Begun<'a>> {
+        if !self.phase.begin() {
+            return None;
+        }
+        // SAFETY: By the type invariant it is not detached, and so not taken out of the table, while
+        // its phase is `Running`, that is for as long as `Begun` is there.
+        let flow = unsafe { &*ptr::from_ref(self) };
+        // INVARIANT: The phase has just become `Running`.
+        Some(Begun(flow))
+    }
+
+    /// Makes the flow run `op` for somebody else than the owner, who is shown that, if nothing stands
+    /// before it: then [`Self::carry`] has to follow, otherwise [`Self::enqueue`].
+    pub(crate) fn begin_shown(&self, op: &Op) -> bool {
+        let mut st = self.lock();
         if st.phase != Phase::Idle || !st.empty() || st.detached {
             return false;
         }
         st.phase = Phase::Running;
         st.bytes = op.held();
-        if shown {
-            self.show_busy(&mut st);
-        }
+        self.show_busy(&mut st);
         true
     }
 
@@ -326,7 +409,7 @@ impl Flow {
         }
         op.since = glue::clock();
 
-        let mut st = self.state.lock();
+        let mut st = self.lock();
         if st.phase == Phase::Failed || st.detached {
             let err = if st.detached {
                 EBADF

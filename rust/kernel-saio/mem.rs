@@ -201,6 +201,16 @@ impl Mem {
         }
     }
 
+    /// First argument of an entry; `slot` is reduced to the size of the queue.
+    pub(crate) fn sqe_target(&self, slot: u32) -> u64 {
+        let slot = (slot & (self.layout.sq_entries - 1)) as usize;
+        // SAFETY: By the type invariant the slot is inside the area and aligned.
+        unsafe {
+            let sqe = self.base.add(self.layout.sq_off as usize).cast::<Sqe>();
+            ptr::read_volatile(&raw const (*sqe.add(slot)).args[0])
+        }
+    }
+
     /// Stores a completion; `slot` is reduced to the size of the queue.
     pub(crate) fn set_cqe(&self, slot: u32, user_data: u64, res: i64) {
         let slot = (slot & (self.layout.cq_entries - 1)) as usize;

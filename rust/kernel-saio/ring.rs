@@ -9,7 +9,7 @@ mod gate;
 
 use crate::{
     errno,
-    flow::Flow,
+    flow::{Begun, Flow},
     glue::Task,
     logic::{
         chain::Chain,
@@ -277,6 +277,19 @@ impl Ring {
             return None;
         }
         slot.flow.clone()
+    }
+
+    /// Makes the flow that an entry names run for the owner, if it is that simple.
+    #[inline]
+    pub(crate) fn begin(&self, reference: u32) -> Option<Begun<'_>> {
+        let flows = self.flows.lock();
+        let index = nospec((reference & 0xffff) as usize, flows.slots.len())?;
+        let slot = &flows.slots.as_slice()[index];
+        if u32::from(slot.generation) != reference >> 16 || slot.given_up {
+            return None;
+        }
+        // SAFETY: The table has a reference, and is locked.
+        unsafe { slot.flow.as_ref()?.begin() }
     }
 
     /// Gives a flow up; what it holds still leaves.

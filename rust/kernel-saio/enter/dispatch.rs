@@ -107,7 +107,7 @@ impl Ring {
                 }
             }
         }
-        let dispatched = if run && flow.begin(op, true) {
+        let dispatched = if run && flow.begin_shown(op) {
             Dispatched::Begun(flow, mem::take(op), follows)
         } else {
             op.more_follows(follows);

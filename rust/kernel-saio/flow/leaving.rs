@@ -23,7 +23,7 @@ pub(super) fn patience() -> usize {
 impl Flow {
     /// Detaches the flow, which is idle or failed and leaving, unless entries that the owner has
     /// published and not handed over yet name it.
-    pub(super) fn part(&self, mut st: Guard<'_, State, SpinLockBackend>) {
+    pub(super) fn part(&self, mut st: Locked<'_>) {
         if st.detached || !matches!(st.phase, Phase::Idle | Phase::Failed) {
             return;
         }
@@ -54,7 +54,7 @@ impl Flow {
     /// the flow is idle.
     pub(crate) fn busy(&self) -> bool {
         self.ring.hand_over();
-        let st = self.state.lock();
+        let st = self.lock();
         match st.phase {
             Phase::Failed => false,
             _ if st.detached => false,
@@ -66,7 +66,7 @@ impl Flow {
     /// The last descriptor is closed. Returns whether the socket has to live on.
     pub(crate) fn closed(&self) -> bool {
         self.ring.hand_over();
-        let mut st = self.state.lock();
+        let mut st = self.lock();
         if st.detached {
             return false;
         }
@@ -98,7 +98,7 @@ impl Flow {
 
     /// Nobody is to add to the flow any more; it ends when what it holds has left.
     pub(crate) fn leave(&self) {
-        let mut st = self.state.lock();
+        let mut st = self.lock();
         st.leaving = true;
         st.progress = glue::jiffies();
         match st.phase {
@@ -110,7 +110,7 @@ impl Flow {
 
     /// Does what was put off while published entries named the flow.
     pub(crate) fn settle(&self) {
-        let st = self.state.lock();
+        let st = self.lock();
         if st.phase != Phase::Idle || !st.empty() {
             return;
         }
@@ -125,7 +125,7 @@ impl Flow {
 
     /// A descriptor of the socket was closed in the owner's table.
     pub(crate) fn stale(&self) {
-        let st = self.state.lock();
+        let st = self.lock();
         if !st.detached {
             self.set_status(STALE);
         }
@@ -142,7 +142,7 @@ impl Flow {
         }
         let sides = (how + 1) as u8;
         {
-            let mut st = self.state.lock();
+            let mut st = self.lock();
             if st.detached {
                 return Ok(false);
             }
@@ -152,7 +152,7 @@ impl Flow {
             st.shut |= sides;
         }
         self.enqueue(Op::shutdown(how)).inspect_err(|_| {
-            self.state.lock().shut &= !sides;
+            self.lock().shut &= !sides;
         })?;
         Ok(true)
     }

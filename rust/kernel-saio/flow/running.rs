@@ -31,19 +31,38 @@ impl Flow {
                 op.complete(result, ring, flow, place);
                 0
             };
-            let mut st = self.state.lock();
-            if st.empty() && !st.doomed {
-                self.rest(st);
-            } else {
-                st.bytes = st.bytes.saturating_sub(op.held());
-                drop(st);
-                self.drain(by);
-            }
+            self.finish(op.held(), by);
             return Carried { result, spare };
         }
+        if matches!(by, Runner::Owner) {
+            // From now on others may have to do with them.
+            self.lock().bytes += op.held();
+        }
         Carried {
-            result: self.ran(core::mem::take(op), 0, outcome, by).0,
+            result: self.ran(mem::take(op), 0, outcome, by).0,
             spare: 0,
+        }
+    }
+
+    /// Ends what was begun, of an operation that keeps `held` bytes of the arena, and runs what was
+    /// queued behind it meanwhile.
+    #[inline]
+    pub(super) fn finish(&self, held: u64, by: Runner<'_>) {
+        let owner = matches!(by, Runner::Owner);
+        if !(owner && self.phase.finish()) {
+            self.finish_locked(if owner { 0 } else { held }, by);
+        }
+    }
+
+    #[cold]
+    fn finish_locked(&self, counted: u64, by: Runner<'_>) {
+        let mut st = self.lock();
+        if st.empty() && !st.doomed {
+            self.rest(st);
+        } else {
+            st.bytes = st.bytes.saturating_sub(counted);
+            drop(st);
+            self.drain(by);
         }
     }
 
@@ -68,7 +87,7 @@ impl Flow {
     fn drain(&self, by: Runner<'_>) {
         let mut turn = TURN;
         loop {
-            let mut st = self.state.lock();
+            let mut st = self.lock();
             if st.doomed {
                 drop(st);
                 return self.fail(None, errno::enobufs(), by);
@@ -124,7 +143,7 @@ impl Flow {
     fn ran(&self, mut op: Op, before: u64, outcome: Outcome, by: Runner<'_>) -> (i64, bool) {
         match outcome {
             Outcome::Done(result) => {
-                let mut st = self.state.lock();
+                let mut st = self.lock();
                 st.bytes = st.bytes.saturating_sub(op.held());
                 drop(st);
                 self.complete(&op, result, by);
@@ -154,7 +173,7 @@ impl Flow {
     /// Lets the flow wait for the socket with `op` at its head; gives `op` back if it has waited
     /// too long.
     pub(super) fn park(&self, op: Op, moved: u64, kick: bool) -> core::result::Result<(), Op> {
-        let mut st = self.state.lock();
+        let mut st = self.lock();
         let now = glue::jiffies();
         if moved != 0 || !st.stuck {
             st.progress = now;
@@ -178,7 +197,7 @@ impl Flow {
     }
 
     /// The flow has become idle.
-    pub(super) fn rest(&self, mut st: Guard<'_, State, SpinLockBackend>) {
+    pub(super) fn rest(&self, mut st: Locked<'_>) {
         st.phase = Phase::Idle;
         st.bytes = 0;
         st.stuck = false;
@@ -205,7 +224,7 @@ impl Flow {
             self.complete(&op, err.to_errno().into(), by);
         }
         loop {
-            let mut st = self.state.lock();
+            let mut st = self.lock();
             if let Some(op) = self.pop(&mut st) {
                 drop(st);
                 self.complete(&op, errno::ecanceled().to_errno().into(), by);
@@ -226,7 +245,7 @@ impl Flow {
 
     /// Resets the connection because an entry of the owner cannot even be queued.
     pub(crate) fn abort(&self, err: Error) {
-        let mut st = self.state.lock();
+        let mut st = self.lock();
         match st.phase {
             Phase::Failed => return,
             Phase::Running => {
@@ -271,7 +290,7 @@ impl Flow {
 
     /// The turn of the workqueue, or of a thread of the pool.
     pub(crate) fn work(&self, by: Runner<'_>) {
-        let mut st = self.state.lock();
+        let mut st = self.lock();
         match st.phase {
             Phase::Parked => self.unpark(),
             Phase::Idle if st.detached => return,

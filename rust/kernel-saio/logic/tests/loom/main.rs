@@ -6,6 +6,7 @@
 
 #![cfg(loom)]
 
+mod phase;
 mod pool;
 mod ring;
 mod sleep;
