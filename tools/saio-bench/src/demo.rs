@@ -6,23 +6,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use bench_report::results::{timestamp, Better, Instrument, InstrumentKind, Results, Run, SCHEMA};
 use clap::{Args, ValueEnum};
-use tempfile::TempDir;
 
-use crate::docs::Docs;
 use crate::load::Load;
 use crate::measure::{self, Crossings, Sample};
 use crate::places::{self, Places};
-use crate::server::nginx::{self, Settings};
-use crate::server::{free_port, group, Process, Saio, Site};
+use crate::server::{group, Process};
+use crate::stage::{self, Size, Stage, Variant};
 use crate::{crossings, machine};
 
-/// Requests that fill caches before anything is measured.
-const WARM_UP: u64 = 200;
-/// Connections that warm up.
-const WARM_CONNECTIONS: u32 = 16;
 /// Requests that a connection makes at least: opening it must not be what is measured.
 const REQUESTS_A_CONNECTION: u64 = 10;
 /// Requests by which the two runs that count crossings differ.
@@ -99,78 +93,13 @@ enum Clock {
     Icount,
 }
 
-/// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-enum Variant {
-    /// Without SAIO, as nginx comes
-    Default,
-    /// Without SAIO, with tcp_nopush on
-    Nopush,
-    /// Under SAIO, the server's own thread runs the batches; tcp_nopush on
-    Inline,
-}
-
-impl Variant {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Nopush => "nopush",
-            Self::Inline => "inline",
-        }
-    }
-
-    /// Whether it is one that SAIO has to beat.
-    fn is_baseline(self) -> bool {
-        self != Self::Inline
-    }
-
-    fn settings(self) -> Settings {
-        Settings {
-            nopush: self != Self::Default,
-            ..Settings::default()
-        }
-    }
-}
-
-/// Size of a file, with its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Size {
-    name: String,
-    bytes: usize,
-}
-
-impl std::str::FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (digits, unit) = match text.strip_suffix('k') {
-            Some(digits) => (digits, 1 << 10),
-            None => match text.strip_suffix('m') {
-                Some(digits) => (digits, 1 << 20),
-                None => (text, 1),
-            },
-        };
-        let number: usize = digits
-            .parse()
-            .map_err(|_| "not a size: give a number, or one with k or m behind it".to_owned())?;
-        let bytes = number.checked_mul(unit).filter(|bytes| *bytes <= 64 << 20);
-        Ok(Self {
-            name: text.to_owned(),
-            bytes: bytes.ok_or("at most 64m can be served")?,
-        })
-    }
-}
-
 /// One point of a figure: index of the size, connections.
 type Point = (usize, u32);
 
 /// Everything that a measurement needs.
 struct Bench<'a> {
     args: &'a DemoArgs,
-    base: TempDir,
-    docs: Docs,
-    configs: PathBuf,
-    library: PathBuf,
+    stage: Stage,
     requests: u64,
     repeats: u32,
 }
@@ -188,17 +117,8 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
     );
     crossings::check()?;
     group::end_with_us()?;
-    let base = places::temporary()?;
-    let files: Vec<(&str, usize)> = args
-        .sizes
-        .iter()
-        .map(|size| (size.name.as_str(), size.bytes))
-        .collect();
     let bench = Bench {
-        docs: Docs::write(&base.path().join("docs"), &files, 1)?,
-        base,
-        configs: args.places.configs()?,
-        library: args.places.library()?,
+        stage: Stage::new(&args.places, &args.sizes)?,
         requests: if args.quick {
             args.requests.div_ceil(4)
         } else {
@@ -223,30 +143,9 @@ impl Bench<'_> {
             .collect()
     }
 
-    fn start(&self, name: &str, variant: Variant) -> Result<Process> {
-        let saio = Saio::inline(&self.library);
-        let site = Site {
-            name: name.to_owned(),
-            base: self.base.path(),
-            port: free_port()?,
-            docs: &self.docs.dir,
-            configs: &self.configs,
-            identity: None,
-            workers: 1,
-            saio: (variant == Variant::Inline).then_some(&saio),
-        };
-        nginx::start(&site, &variant.settings())
-    }
-
     fn load(&self, server: &Process, (size, connections): Point, requests: u64) -> Result<Load> {
-        let path = self.docs.get(&self.args.sizes[size].name)?.path.clone();
-        Ok(Load {
-            address: server.address(),
-            response_bytes: measure::response_bytes(server, &path)?,
-            path,
-            connections,
-            requests,
-        })
+        self.stage
+            .load(server, &self.args.sizes[size], connections, requests)
     }
 
     fn workload(&self, size: usize) -> String {
@@ -257,10 +156,9 @@ impl Bench<'_> {
     fn samples(&self) -> Result<BTreeMap<(Point, Variant), Vec<Sample>>> {
         let mut servers = Vec::new();
         for variant in &self.args.variants {
-            let server = self.start(variant.name(), *variant)?;
-            for size in 0..self.args.sizes.len() {
-                let load = self.load(&server, (size, WARM_CONNECTIONS), WARM_UP)?;
-                measure::sample(&server, &load).context("warming up")?;
+            let server = self.stage.start(variant.name(), *variant)?;
+            for size in &self.args.sizes {
+                self.stage.warm_up(&server, size)?;
             }
             servers.push((*variant, server));
         }
@@ -290,11 +188,7 @@ impl Bench<'_> {
             }
         }
         for (variant, server) in &mut servers {
-            server.stop()?;
-            server.check_log()?;
-            if *variant == Variant::Inline && server.stats()?.get("deferred") == 0 {
-                bail!("the variant inline has deferred no call: it ran without SAIO; see saioctl doctor");
-            }
+            stage::stop(server, *variant)?;
         }
         Ok(samples)
     }
@@ -318,7 +212,7 @@ impl Bench<'_> {
 
     fn count(&self, point: Point, variant: Variant) -> Result<Crossings> {
         let name = format!("count-{}-{}-{}", variant.name(), point.0, point.1);
-        let mut server = self.start(&name, variant)?;
+        let mut server = self.stage.start(&name, variant)?;
         let short = self.load(&server, point, 2 * u64::from(point.1))?;
         measure::crossings(&mut server, &short, COUNTED)
     }
@@ -473,18 +367,6 @@ fn left(elapsed: Duration, done: usize, total: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        let bytes = |text: &str| text.parse::<Size>().map(|size| size.bytes);
-        assert_eq!(bytes("1k"), Ok(1024));
-        assert_eq!(bytes("20k"), Ok(20480));
-        assert_eq!(bytes("2m"), Ok(2 << 20));
-        assert_eq!(bytes("7"), Ok(7));
-        for bad in ["", "k", "1g", "-1k", "99999999m"] {
-            assert!(bytes(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn time_left() {

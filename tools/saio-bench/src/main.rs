@@ -13,8 +13,10 @@ mod machine;
 mod mark;
 mod measure;
 mod places;
+mod profile;
 mod schedstat;
 mod server;
+mod stage;
 mod stats;
 mod tls;
 mod verify;
@@ -73,6 +75,11 @@ enum Action {
     /// Serves until SIGTERM or SIGINT.
     Echo(echo::EchoArgs),
 
+    /// Runs nginx in two variants for a profile of their instructions
+    ///
+    /// For a guest of `./x profile`, which counts and shows them.
+    Profile(profile::ProfileArgs),
+
     /// Measures a command in virtual time, in instructions
     ///
     /// For a guest of `./x bench --virtual-time`, which completes the results.
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
         Action::Demo(args) => demo::demo(args).map(|()| 0),
         Action::Verify(args) => verify::verify(args),
         Action::Echo(args) => echo::echo(args).map(|()| 0),
+        Action::Profile(args) => profile::profile(args).map(|()| 0),
         Action::Vtime(args) => vtime::vtime(args).map(|()| 0),
     };
     match result {

@@ -25,6 +25,8 @@ pub struct Sample {
     pub per_second: f64,
     /// Nanoseconds that the worker ran for a request
     pub cpu_ns: f64,
+    /// Requests by which the longer run was longer
+    pub requests: u64,
 }
 
 impl fmt::Display for Sample {
@@ -72,25 +74,42 @@ pub fn response_bytes(server: &Process, path: &str) -> Result<u64> {
 ///
 /// A request failed, or the server logged what no good server logs.
 pub fn sample(server: &Process, load: &Load) -> Result<Sample> {
+    sample_between(server, load, || ())
+}
+
+/// The same, calling `mark` when each of the two runs begins and ends, four times.
+///
+/// # Errors
+///
+/// As [`sample`].
+pub fn sample_between(server: &Process, load: &Load, mut mark: impl FnMut()) -> Result<Sample> {
     let worker = server.worker()?;
+    let mut run = |load: &Load| {
+        mark();
+        let result = timed(server, worker, load);
+        mark();
+        result
+    };
     let short = Load {
         requests: u64::from(load.connections) * OPENING,
         ..load.clone()
     };
-    let (_, opened, cpu_short) = timed(server, worker, &short)?;
+    let (_, opened, cpu_short) = run(&short)?;
     let long = Load {
         // wrk makes more requests than it is asked for.
         requests: opened + load.requests,
         ..load.clone()
     };
-    let (report, requests, cpu_long) = timed(server, worker, &long)?;
+    let (report, requests, cpu_long) = run(&long)?;
     ensure!(
         requests > opened,
         "the long run made {requests} requests and the short one {opened}"
     );
+    let requests = requests - opened;
     Ok(Sample {
         per_second: report.per_second,
-        cpu_ns: cpu_long.saturating_sub(cpu_short) as f64 / (requests - opened) as f64,
+        cpu_ns: cpu_long.saturating_sub(cpu_short) as f64 / requests as f64,
+        requests,
     })
 }
 

@@ -20,6 +20,7 @@ use crate::kbuild::{self, Kernel};
 use crate::kconfig::Config;
 use crate::kvm;
 use crate::paths::Context;
+use crate::profile;
 use crate::qemu::{Accelerator, Machine, Outcome};
 use crate::tools;
 use crate::vtime;
@@ -91,6 +92,10 @@ pub struct MachineArgs {
         value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
     pub quantum: u64,
 
+    /// As with `icount`, and count how often each instruction is executed.
+    #[arg(skip)]
+    pub profile: bool,
+
     /// CPU model of QEMU, with features [default: host or max]
     #[arg(long, value_name = "MODEL")]
     pub cpu_model: Option<String>,
@@ -108,6 +113,7 @@ impl Default for MachineArgs {
             virtual_time: false,
             crossing: 0,
             quantum: 10_000,
+            profile: false,
             cpu_model: None,
         }
     }
@@ -159,14 +165,14 @@ impl Guest {
     pub fn accel(&self) -> &'static str {
         match self.machine.accelerator {
             Accelerator::Kvm => "kvm",
-            Accelerator::Tcg | Accelerator::Icount | Accelerator::VirtualTime(_) => "tcg",
+            _ => "tcg",
         }
     }
 
     /// Name of the instrument that a clock in this guest is.
     pub fn instrument(&self) -> &'static str {
         match self.machine.accelerator {
-            Accelerator::Icount => "icount",
+            Accelerator::Icount | Accelerator::Profile(_) => "icount",
             Accelerator::VirtualTime(_) => "virtual-time",
             Accelerator::Kvm | Accelerator::Tcg => "wall",
         }
@@ -175,6 +181,16 @@ impl Guest {
     /// Release of its kernel.
     pub fn release(&self) -> &str {
         &self.kernel.release
+    }
+
+    /// The image of its kernel.
+    pub fn image(&self) -> &Path {
+        &self.kernel.image
+    }
+
+    /// A file that a plugin of QEMU writes.
+    pub fn report(&self, name: &str) -> PathBuf {
+        self.machine.file(name)
     }
 
     /// Directory of the host that the guest sees as `/mnt/out`.
@@ -204,7 +220,7 @@ impl Guest {
         let instrument = self.instrument().to_string();
         job.env.insert("SAIO_INSTRUMENT".to_string(), instrument);
         // With icount the guest's seconds are not ours.
-        if self.machine.accelerator != Accelerator::Icount {
+        if !self.machine.accelerator.is_icount() {
             job.time_limit_s = self
                 .machine
                 .time_limit
@@ -287,6 +303,18 @@ fn choose(ctx: &Context, args: &MachineArgs, machine: &Machine) -> Result<(Accel
     if args.icount {
         let words = "TCG, clock counts instructions (icount)";
         return Ok((Accelerator::Icount, words.to_string()));
+    }
+    if args.profile {
+        let plugin = profile::Plugin {
+            library: tools::profile_plugin(ctx),
+            switch: if ctx.dry_run {
+                None
+            } else {
+                Some(profile::switch_code(&machine.image)?)
+            },
+        };
+        let words = "TCG, clock counts instructions (icount), and so does a plugin";
+        return Ok((Accelerator::Profile(plugin), words.to_string()));
     }
     if args.virtual_time {
         let plugin = vtime::Plugin {

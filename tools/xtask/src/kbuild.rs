@@ -63,6 +63,19 @@ pub fn build(ctx: &Context, config: Config) -> Result<Kernel> {
     Ok(Kernel { image, release })
 }
 
+/// The symbols of a kernel whose image lies in its build directory.
+///
+/// # Errors
+///
+/// It lies elsewhere.
+pub fn system_map(image: &Path) -> Result<PathBuf> {
+    let build_dir = image
+        .ancestors()
+        .nth(4)
+        .with_context(|| format!("{} is in no build directory", image.display()))?;
+    Ok(build_dir.join("System.map"))
+}
+
 /// Compiles single objects of a configuration, without a kernel.
 ///
 /// # Errors

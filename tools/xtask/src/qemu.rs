@@ -16,6 +16,7 @@ use crate::exec;
 use crate::guestlog;
 use crate::initramfs;
 use crate::paths;
+use crate::profile;
 use crate::vtime::{self, Plugin};
 
 /// How often the guest's output is looked at.
@@ -35,14 +36,21 @@ pub enum Accelerator {
     Tcg,
     /// As TCG, one virtual CPU, and the guest's clock counts instructions.
     Icount,
+    /// As icount, and the plugin counts each instruction.
+    Profile(profile::Plugin),
     /// As TCG, and the plugin keeps the virtual CPUs in step by instructions.
     VirtualTime(Plugin),
 }
 
 impl Accelerator {
+    /// Whether the guest's clock counts instructions.
+    pub fn is_icount(&self) -> bool {
+        matches!(self, Accelerator::Icount | Accelerator::Profile(_))
+    }
+
     /// Whether instructions are what is measured.
     fn counts_instructions(&self) -> bool {
-        matches!(self, Accelerator::Icount | Accelerator::VirtualTime(_))
+        self.is_icount() || matches!(self, Accelerator::VirtualTime(_))
     }
 }
 
@@ -98,7 +106,8 @@ impl Machine {
         self.file("vtime.json")
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    /// A file in the run's directory.
+    pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
@@ -110,9 +119,10 @@ impl Machine {
         match &self.accelerator {
             Accelerator::Kvm => qemu.args(["-accel", "kvm"]),
             Accelerator::Tcg => qemu.args(["-accel", "tcg"]),
-            Accelerator::Icount => qemu
-                .args(["-accel", "tcg"])
-                .args(["-icount", "shift=0,sleep=off"]),
+            Accelerator::Icount => icount(&mut qemu),
+            Accelerator::Profile(plugin) => icount(&mut qemu)
+                .arg("-plugin")
+                .arg(plugin.option(&self.file(profile::REPORT))),
             Accelerator::VirtualTime(plugin) => qemu
                 .args(["-accel", "tcg,thread=multi"])
                 .arg("-plugin")
@@ -148,7 +158,7 @@ impl Machine {
     }
 
     fn cpu_count(&self) -> usize {
-        if self.accelerator == Accelerator::Icount {
+        if self.accelerator.is_icount() {
             1
         } else {
             self.cpus
@@ -276,6 +286,12 @@ impl Machine {
     }
 }
 
+/// Lets the guest's clock count instructions.
+fn icount(qemu: &mut Command) -> &mut Command {
+    qemu.args(["-accel", "tcg"])
+        .args(["-icount", "shift=0,sleep=off"])
+}
+
 /// Shares a directory of the host over 9p.
 fn share(qemu: &mut Command, tag: &str, path: &Path, more: &str) {
     // `none` lets a user without root share: ownership that cannot be set is
@@ -357,6 +373,20 @@ mod tests {
         assert!(line.contains("-icount shift=0,sleep=off"));
         assert!(line.contains("-smp 1 "));
         assert!(!line.contains("kvm"));
+    }
+
+    #[test]
+    fn a_profile_takes_one_cpu_and_the_plugin() {
+        let plugin = profile::Plugin {
+            library: "/p/libiprof.so".into(),
+            switch: Some("ff00-ff80".to_string()),
+        };
+        let line = exec::show(&machine(Accelerator::Profile(plugin)).command(false));
+        assert!(line.contains(
+            "-icount shift=0,sleep=off -plugin \
+             /p/libiprof.so,report=/d,,1/counts.jsonl,switch=ff00-ff80 "
+        ));
+        assert!(line.contains("-smp 1 "));
     }
 
     #[test]

@@ -43,9 +43,14 @@ pub fn build(ctx: &Context) -> Result<()> {
     exec::run(ctx, &mut build)
 }
 
-/// The plugin of QEMU that [`build`] makes.
+/// The plugin of QEMU for virtual time, which [`build`] makes.
 pub fn vtime_plugin(ctx: &Context) -> PathBuf {
     ctx.program("libvtime.so")
+}
+
+/// The plugin of QEMU for profiles, which [`build`] makes.
+pub fn profile_plugin(ctx: &Context) -> PathBuf {
+    ctx.program("libiprof.so")
 }
 
 /// Builds the guest's init and returns the program.

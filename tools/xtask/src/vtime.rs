@@ -12,6 +12,7 @@ use anyhow::{bail, ensure, Context as _, Result};
 use serde::Deserialize;
 
 use crate::exec;
+use crate::kbuild;
 use crate::paths;
 use crate::qemu::escape;
 
@@ -113,8 +114,7 @@ fn qemu_version(line: &str) -> Option<(u32, u32)> {
 ///
 /// The kernel's symbol table is not there or does not have it.
 pub fn idle_code(image: &Path) -> Result<String> {
-    let build_dir = image.ancestors().nth(4).context("no build directory")?;
-    let file = build_dir.join("System.map");
+    let file = kbuild::system_map(image)?;
     let symbols = paths::read(&file)?;
     idle_range(&symbols).with_context(|| format!("no idle code in {}", file.display()))
 }

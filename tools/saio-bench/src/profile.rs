@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `saio-bench profile`: loads on two variants of nginx, between marks.
+//!
+//! What is executed between marks is known only outside of this machine. What is written here says which marks belong
+//! to which load, how many requests that was, and where in memory the server has its programs; `./x profile` joins it
+//! with the counts.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{ensure, Context, Result};
+use clap::Args;
+use serde_json::{json, Value};
+
+use crate::mark::mark;
+use crate::measure;
+use crate::places::{self, Places};
+use crate::server::{group, Process};
+use crate::stage::{self, Size, Stage, Variant};
+
+/// Marks of one sample: the beginnings and ends of a short and of a long run.
+const MARKS: u8 = 4;
+/// Samples of each variant at most: marks have numbers of one byte.
+const MAX_REPEATS: i64 = 256 / 2 / MARKS as i64;
+
+/// Arguments of `saio-bench profile`.
+#[derive(Args)]
+pub struct ProfileArgs {
+    /// The file to write; a relative path is below SAIO_OUT where that is set
+    #[arg(long, value_name = "FILE", default_value = "profile.json")]
+    out: PathBuf,
+
+    /// Requests of one sample
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    requests: u64,
+
+    /// Samples of each variant
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=MAX_REPEATS))]
+    repeats: u8,
+
+    /// Connections
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    connections: u32,
+
+    /// Size of the file served: bytes, or KiB with a k, or MiB with an m
+    #[arg(long, value_name = "SIZE", default_value = "1k")]
+    size: Size,
+
+    /// What to compare with
+    #[arg(long, value_enum, default_value = "nopush")]
+    baseline: Variant,
+
+    /// What to compare
+    #[arg(long, value_enum, default_value = "inline")]
+    variant: Variant,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Runs the loads and writes what is known of them.
+///
+/// # Errors
+///
+/// Something that is needed is missing; a request failed; or a server logged what no good server logs.
+pub fn profile(args: &ProfileArgs) -> Result<()> {
+    ensure!(
+        args.baseline != args.variant,
+        "--baseline and --variant are the same"
+    );
+    group::end_with_us()?;
+    let stage = Stage::new(&args.places, std::slice::from_ref(&args.size))?;
+    let mut servers = Vec::new();
+    for variant in [args.baseline, args.variant] {
+        let server = stage.start(variant.name(), variant)?;
+        stage.warm_up(&server, &args.size)?;
+        servers.push((variant, server, Vec::new()));
+    }
+    let mut next = 0;
+    for repeat in 0..args.repeats {
+        for (variant, server, samples) in &mut servers {
+            let load = stage.load(server, &args.size, args.connections, args.requests)?;
+            let first = next;
+            let sample = measure::sample_between(server, &load, || {
+                mark(next);
+                next = next.wrapping_add(1);
+            })?;
+            eprintln!("{} {}: {sample}", variant.name(), repeat + 1);
+            samples.push(json!({
+                "first_mark": first,
+                "requests": sample.requests,
+                "cpu_ns": sample.cpu_ns,
+            }));
+        }
+    }
+    let variants = servers
+        .iter_mut()
+        .map(|(variant, server, samples)| {
+            let maps = maps(server)?;
+            stage::stop(server, *variant)?;
+            Ok(json!({"name": variant.name(), "maps": maps, "samples": samples}))
+        })
+        .collect::<Result<Vec<Value>>>()?;
+    let about = json!({
+        "size": args.size.name,
+        "connections": args.connections,
+        "variants": variants,
+    });
+    let file = places::output(&args.out);
+    fs::write(&file, format!("{about:#}\n"))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Where the worker has its programs.
+fn maps(server: &Process) -> Result<String> {
+    let file = format!("/proc/{}/maps", server.worker()?);
+    fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))
+}
