@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Self-tests of the SAIO system calls, for a guest that may crash: each test runs in a process
-//! of its own and is named before it starts. `docs/abi.md` is the contract that they hold the
-//! kernel to.
+//! Self-tests of the SAIO system calls, and of libraries and programs that stand on them, for a guest
+//! that may crash: each test runs in a process of its own and is named before it starts.
+//! `docs/abi.md` is the contract that they hold the kernel to.
 
 mod harness;
 mod tests;
@@ -11,7 +11,7 @@ use clap::Parser;
 use harness::ktap::{self, Test};
 use std::process::ExitCode;
 
-/// Tests the SAIO system calls of the running kernel and reports as KTAP.
+/// Tests the SAIO system calls of the running kernel, and what stands on them, and reports as KTAP.
 #[derive(Parser)]
 #[command(
     version,

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The example, on whatever kernel this is.
-
-mod common;
+//! On whatever kernel this is: a queue, or an error that says why there is none, and the example.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Another server to check: program and arguments, with spaces in between.
-const OTHER: &str = "SAIO_TEST_ECHO";
+use saio::queue::{Options, Queue};
+use saio::sys;
+use saio_test_programs::echo::Server;
+
+#[test]
+fn kernel_has_queues_or_says_enosys() {
+    let errno = match Queue::new(&Options::default()) {
+        Ok(_) => libc::EINVAL,
+        Err(error) => error.raw_os_error().unwrap(),
+    };
+    assert!([libc::EINVAL, libc::ENOSYS].contains(&errno), "{errno}");
+    assert_eq!(sys::probe(), errno);
+}
 
 #[test]
 fn example_answers() {
-    let mut command = match env::var(OTHER) {
-        Ok(words) => {
-            let mut words = words.split_whitespace();
-            let mut command = Command::new(words.next().unwrap());
-            command.args(words);
-            command
-        }
-        Err(_) => Command::new(example()),
-    };
-    let saio = saio::sys::probe() == libc::EINVAL;
-    common::check(&mut command, saio);
+    let server = Server::start(&mut Command::new(example()));
+    server.check();
+    server.stop(sys::probe() == libc::EINVAL);
 }
 
 fn example() -> PathBuf {

@@ -3,7 +3,10 @@
 //! What /proc tells of a ring.
 
 use super::RawRing;
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, path::Path};
+
+/// Where the link of a ring's descriptor leads.
+const RING: &str = "anon_inode:[saio]";
 
 /// Lines of the ring's fdinfo that are its own.
 pub struct RingInfo(HashMap<String, String>);
@@ -17,6 +20,21 @@ impl RingInfo {
             Some((name.to_owned(), value.to_owned()))
         });
         Some(Self(lines.collect()))
+    }
+
+    /// Of the only ring of a process.
+    #[track_caller]
+    pub fn of_process(pid: i32) -> Self {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).expect("/proc is mounted");
+        let rings: Vec<Self> = files
+            .flatten()
+            .filter(|file| fs::read_link(file.path()).is_ok_and(|to| to == Path::new(RING)))
+            .filter_map(|file| Self::of(pid, file.file_name().to_str()?.parse().ok()?))
+            .collect();
+        let [ring] = rings.try_into().unwrap_or_else(|all: Vec<_>| {
+            panic!("process {pid} has {} rings", all.len());
+        });
+        ring
     }
 
     /// The value of the line `saio-NAME`.

@@ -2,11 +2,13 @@
 
 //! The tests, one behaviour a file, and the list of them all.
 
+mod api;
 mod batch;
 pub mod enter;
 mod flow;
 mod leak;
 mod pool;
+mod programs;
 mod setup;
 
 use crate::harness::ktap::Test;
@@ -144,6 +146,23 @@ pub static ALL: &[Test] = &[
     slow("pool.stress", pool::stress::run, 240),
     slow("pool.kill9", pool::kill9::run, 240),
 
+    test("api.batch", api::batch::run),
+    test("api.waits_end", api::waits_end::run),
+    test("api.flow_sends", api::flow_sends::run),
+    test("api.flow_sends_default_pool", api::flow_sends::default_pool),
+    slow("api.slow_peer", api::slow_peer::run, 60),
+    test("api.connection_fails", api::connection_fails::run),
+    test("api.wait_last", api::wait_last::run),
+
+    slow("programs.api_c", programs::api_c::dynamic, 60),
+    slow("programs.api_c_static", programs::api_c::with_static_library, 60),
+    slow("programs.echo_rust", programs::echo::rust, 60),
+    slow("programs.echo_c", programs::echo::c, 60),
+    slow("programs.echo_c_static", programs::echo::c_with_static_library, 60),
+    slow("programs.esca_inline", programs::esca::inline, 60),
+    slow("programs.esca_auto", programs::esca::auto, 60),
+    slow("programs.esca_pool", programs::esca::pool, 60),
+
     // Those above once more, where threads of a pool may run the entries. Those that are not here
     // are named at the end of this file, with the reason.
     pooled("flow_pool.send_bytes", flow::send_bytes::run, 60),
@@ -185,6 +204,15 @@ pub static ALL: &[Test] = &[
     pooled("flow_pool.exec_publishes", flow::exec_publishes::run, 20),
     pooled("flow_pool.orphan_patience", flow::orphan_patience::run, 150),
     pooled("flow_pool.orphan_bytes", flow::orphan_limits::bytes, 60),
+    pooled("api_pool.batch", api::batch::run, 20),
+    pooled("api_pool.waits_end", api::waits_end::run, 20),
+    pooled("api_pool.flow_sends", api::flow_sends::run, 20),
+    pooled("api_pool.slow_peer", api::slow_peer::run, 60),
+    pooled("api_pool.connection_fails", api::connection_fails::run, 20),
+    pooled("api_pool.wait_last", api::wait_last::run, 20),
+    pooled("programs_pool.echo_rust", programs::echo::rust, 60),
+    pooled("programs_pool.echo_c", programs::echo::c, 60),
+    pooled("programs_pool.echo_c_static", programs::echo::c_with_static_library, 60),
     pooled("leak_pool.rings", leak::rings::run, 240),
     pooled("leak_pool.flows", leak::flows::run, 240),
 

@@ -22,7 +22,7 @@ const TIME_LIMIT: u64 = 1800;
 /// Boots for one list of tests: after so many dead guests the rest is given up.
 const MAX_BOOTS: usize = 6;
 
-/// The self-tests of the system calls.
+/// The self-tests of the system calls, and of what stands on them.
 pub fn self_tests(ctx: &Context, report: &mut Report) {
     if !report.may_want("guest") {
         return;
@@ -37,6 +37,13 @@ pub fn self_tests(ctx: &Context, report: &mut Report) {
     left.retain(|name| report.wants(&format!("guest::{name}")));
     if ctx.dry_run {
         left = vec!["--list".to_string()];
+    }
+    if left.is_empty() {
+        return;
+    }
+    if let Err(error) = tools::build_test_programs(ctx) {
+        report.record("guest::build", failure(format!("{error:#}")));
+        return;
     }
     let mut boots = 0;
     while !left.is_empty() {

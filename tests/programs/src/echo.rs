@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A client that checks an echo server, whatever the kernel has.
+//! A client that checks an echo server: the examples of libsaio.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,13 +15,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LARGE: usize = 6 << 20;
 
 /// A server that is killed at the end.
-struct Server {
+pub struct Server {
     child: Child,
     address: SocketAddr,
 }
 
 impl Server {
-    fn start(command: &mut Command) -> Self {
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not say where it listens.
+    pub fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -38,6 +43,24 @@ impl Server {
         }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Talks to it.
+    ///
+    /// # Panics
+    ///
+    /// If it gives wrong answers, or none for a minute.
+    pub fn check(&self) {
+        talks(self);
+        many(self);
+        slow_reader(self);
+        reset(self);
+        talks(self);
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -45,15 +68,20 @@ impl Server {
         stream
     }
 
-    /// Ends the server; what it said on stderr.
-    fn stop(mut self) -> String {
+    /// Ends it; `saio` says whether the kernel has SAIO.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended by itself, or said something else than it should have.
+    pub fn stop(mut self, saio: bool) {
         assert!(self.child.try_wait().unwrap().is_none(), "it has ended");
         self.child.kill().unwrap();
         let mut said = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
         stderr.read_to_string(&mut said).unwrap();
-        self.child.wait().unwrap();
-        said
+        let lines = said.lines().filter(|line| line.contains("without SAIO"));
+        assert_eq!(lines.count(), usize::from(!saio), "{said}");
+        assert!(!said.contains("sending"), "{said}");
     }
 }
 
@@ -63,21 +91,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Starts an echo server and checks it; `saio` says whether the kernel has SAIO.
-pub fn check(command: &mut Command, saio: bool) {
-    let server = Server::start(command);
-    talks(&server);
-    many(&server);
-    slow_reader(&server);
-    reset(&server);
-    talks(&server);
-    let said = server.stop();
-    let lines = said.lines().filter(|line| line.contains("without SAIO"));
-    assert_eq!(lines.count(), usize::from(!saio), "{said}");
-    assert!(!said.contains("sending"), "{said}");
-    println!("with SAIO in the kernel: {saio}");
 }
 
 fn talks(server: &Server) {
