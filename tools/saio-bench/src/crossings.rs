@@ -105,15 +105,18 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Starts to count the calls of a process.
+    /// Starts to count the calls of these threads.
     ///
     /// # Errors
     ///
     /// Tracing is missing in the kernel or not permitted.
-    pub fn start(pid: u32) -> Result<Self> {
+    pub fn start(threads: &[u32]) -> Result<Self> {
         let event = tracefs()?.join(EVENT);
-        let trigger =
-            format!("hist:keys=id.syscall:vals=hitcount:size=1024 if common_pid == {pid}");
+        let whose: Vec<String> = (threads.iter())
+            .map(|id| format!("common_pid == {id}"))
+            .collect();
+        let whose = whose.join(" || ");
+        let trigger = format!("hist:keys=id.syscall:vals=hitcount:size=1024 if {whose}");
         set_trigger(&event, &trigger)?;
         Ok(Self { event, trigger })
     }
@@ -158,7 +161,7 @@ fn set_trigger(event: &Path, trigger: &str) -> Result<()> {
 ///
 /// As [`Counter::start`].
 pub fn check() -> Result<()> {
-    Counter::start(std::process::id()).map(drop)
+    Counter::start(&[std::process::id()]).map(drop)
 }
 
 fn tracefs() -> Result<&'static Path> {

@@ -70,6 +70,15 @@ enum Action {
         Is this program right? Both sides without SAIO:\n    saio-bench verify all --mode none --quick")]
     Verify(verify::VerifyArgs),
 
+    /// Measures what a request costs servers, with and without SAIO
+    ///
+    /// Processor time of all of a server's threads and of the kernel's own, and kernel crossings. In a guest whose clock counts
+    /// instructions the time is instructions.
+    #[command(after_long_help = "Examples:\n  \
+        All servers, in a guest that counts instructions:\n    ./x boot --icount -- saio-bench cost all\n  \
+        Redis with 16 commands at once:\n    saio-bench cost redis --way plain --pipeline 16")]
+    Cost(verify::cost::CostArgs),
+
     /// Gives back what clients send: the plainest server on epoll, for verify
     ///
     /// Serves until SIGTERM or SIGINT.
@@ -94,6 +103,7 @@ fn main() -> ExitCode {
     let result = match &Cli::parse().command {
         Action::Demo(args) => demo::demo(args).map(|()| 0),
         Action::Verify(args) => verify::verify(args),
+        Action::Cost(args) => verify::cost::cost(args).map(|()| 0),
         Action::Echo(args) => echo::echo(args).map(|()| 0),
         Action::Profile(args) => profile::profile(args).map(|()| 0),
         Action::Vtime(args) => vtime::vtime(args).map(|()| 0),

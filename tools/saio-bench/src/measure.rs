@@ -133,7 +133,7 @@ fn timed(server: &Process, worker: u32, load: &Load) -> Result<(Report, u64, u64
 /// As [`sample`], and tracing may be missing.
 pub fn crossings(server: &mut Process, short: &Load, more: u64) -> Result<Crossings> {
     let worker = server.worker()?;
-    let counter = Counter::start(worker)?;
+    let counter = Counter::start(&[worker])?;
     let short_count = count(server, worker, &counter, short)?;
     let long = Load {
         // wrk makes more requests than it is asked for.

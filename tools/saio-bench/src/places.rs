@@ -15,7 +15,7 @@ use crate::server::open_to_all;
 const LIBRARY: &str = "libsaio_preload.so";
 
 /// Options that say where things are.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Places {
     /// Directory of configurations [default: configs of the source tree that the program was built in]
     #[arg(long, value_name = "DIR")]

@@ -26,6 +26,22 @@ pub fn cpu_ns(pid: u32) -> Result<u64> {
     parse(&text).with_context(|| format!("{file} is not understood: {text:?}"))
 }
 
+/// Kernel threads whose names begin so.
+pub fn threads_called(name: &str) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let ids = entries.flatten();
+    ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|id: &u32| {
+            // A kernel thread has no program.
+            fs::read_link(format!("/proc/{id}/exe")).is_err()
+                && fs::read_to_string(format!("/proc/{id}/comm"))
+                    .is_ok_and(|comm| comm.starts_with(name))
+        })
+        .collect()
+}
+
 /// The same, once the process has nothing left to do.
 ///
 /// # Errors

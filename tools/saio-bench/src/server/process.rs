@@ -159,6 +159,13 @@ impl Process {
         children_of(self.master.id())
     }
 
+    /// Threads of all its processes that live, those of the first process first.
+    pub fn tasks(&self) -> Vec<u32> {
+        let mut processes = members(self.master.id());
+        processes.sort_unstable();
+        processes.into_iter().flat_map(threads_of).collect()
+    }
+
     /// Process of the only worker.
     ///
     /// # Errors
@@ -323,6 +330,16 @@ fn log(dir: &Path, name: &str) -> Result<File> {
 
 fn children_of(parent: u32) -> Vec<u32> {
     processes(|living| living.parent == parent)
+}
+
+/// Threads of a process.
+fn threads_of(process: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return Vec::new();
+    };
+    let ids = entries.flatten();
+    ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Processes of a group.

@@ -3,6 +3,7 @@
 //! `saio-bench verify`: a server under SAIO must answer as it does without.
 
 mod compare;
+pub mod cost;
 mod exchange;
 #[cfg(test)]
 mod fake;
