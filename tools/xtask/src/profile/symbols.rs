@@ -290,9 +290,10 @@ ffffffff81000080 d data
         let maps = "\
 10-20 r--p 0 fd:00 17 /bin/a
 20-30 r-xp 0 fd:00 17 /bin/a
+30-34 r-xp 0 fd:00 17 /bin/a
 40-50 r-xp 0 fd:00 18 /lib/b
 ";
-        assert_eq!(program(maps), [0x20..0x30]);
+        assert_eq!(program(maps), [0x20..0x30, 0x30..0x34]);
         assert_eq!(program(""), []);
     }
 
