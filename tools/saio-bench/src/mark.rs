@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The marker of virtual time: an instruction that does nothing, and that QEMU's plugin (tools/vtime) notices.
+//! The marker of virtual time and of profiles: an instruction that does nothing, and that QEMU's plugins (tools/vtime,
+//! tools/iprof) notice.
 
 use std::arch::global_asm;
 

@@ -16,7 +16,7 @@ use serde_json::{json, Value};
 use crate::mark::mark;
 use crate::measure;
 use crate::places::{self, Places};
-use crate::server::{group, Process};
+use crate::server::group;
 use crate::stage::{self, Size, Stage, Variant};
 
 /// Marks of one sample: the beginnings and ends of a short and of a long run.
@@ -94,10 +94,11 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
             }));
         }
     }
+    let all_maps = all_maps()?;
     let variants = servers
         .iter_mut()
         .map(|(variant, server, samples)| {
-            let maps = maps(server)?;
+            let maps = maps(server.worker()?)?;
             stage::stop(server, *variant)?;
             Ok(json!({"name": variant.name(), "maps": maps, "samples": samples}))
         })
@@ -105,6 +106,7 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
     let about = json!({
         "size": args.size.name,
         "connections": args.connections,
+        "all_maps": all_maps,
         "variants": variants,
     });
     let file = places::output(&args.out);
@@ -112,8 +114,19 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Where the worker has its programs.
-fn maps(server: &Process) -> Result<String> {
-    let file = format!("/proc/{}/maps", server.worker()?);
+/// Where a process has its program and libraries.
+fn maps(pid: u32) -> Result<String> {
+    let file = format!("/proc/{pid}/maps");
     fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))
+}
+
+/// Where all processes have theirs. QEMU may know a page of code that several have by an address in another process
+/// than the one that runs it.
+fn all_maps() -> Result<String> {
+    let entries = fs::read_dir("/proc").context("cannot read /proc")?;
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // Some end meanwhile.
+    Ok(pids.filter_map(|pid| maps(pid).ok()).collect())
 }

@@ -205,14 +205,17 @@ fn measure(ctx: &Context, args: &ProfileArgs, dir: &Path) -> Result<Option<i32>>
 fn compare(dir: &Path) -> Result<(Loads, Comparison)> {
     let report = Report::read(&dir.join(COUNTS))?;
     let loads = Loads::read(&dir.join(LOADS))?;
-    let mut symbols = Symbols::new(&dir.join(SYSTEM_MAP))?;
-    let mut side = |variant: &counts::Variant| -> Result<Side> {
-        let memory = symbols.server(&variant.maps)?;
+    let symbols = Symbols::new(&dir.join(SYSTEM_MAP), &loads.all_maps)?;
+    // One variant's server has nothing to do while the other's has a load, and
+    // QEMU may know the code of both by the addresses of one.
+    let variants = loads.variants.iter();
+    let code: Vec<_> = variants.flat_map(|it| symbols::program(&it.maps)).collect();
+    let side = |variant: &counts::Variant| -> Result<Side> {
         let samples = variant.samples.iter().map(|sample| {
-            let counted = sample.counts(&report, &memory.code())?;
+            let counted = sample.counts(&report, &code)?;
             let mut counts = table::Counts::new();
             for (address, count) in counted {
-                *counts.entry(symbols.get(&memory, address)).or_default() += count;
+                *counts.entry(symbols.get(address)).or_default() += count;
             }
             Ok(Sample {
                 requests: sample.requests,

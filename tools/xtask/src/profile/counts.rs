@@ -99,6 +99,8 @@ pub struct Loads {
     pub size: String,
     /// Connections of the load.
     pub connections: u32,
+    /// `/proc/PID/maps` of all processes of the guest.
+    pub all_maps: String,
     /// The baseline and what is compared with it.
     pub variants: [Variant; 2],
 }
@@ -141,7 +143,7 @@ impl Sample {
     /// longer run was longer. Opening connections and the like cancels out, and
     /// so a count can be a little below zero.
     ///
-    /// `code` is where the server has its programs.
+    /// `code` is where the server has its program.
     ///
     /// # Errors
     ///
@@ -198,7 +200,7 @@ mod tests {
             let error = sample.counts(&report, &[code]).unwrap_err();
             error.to_string()
         };
-        assert!(error(sample(5), 32..40).contains("mark 5"));
+        assert!(error(sample(5), 32..40).contains("marks 7 and 8"));
         assert!(error(sample(8), 32..40).contains("marks 8 and 9"));
         assert!(error(sample(4), 200..300).contains("nothing from mark 4"));
         let newer = REPORT.replace("\"schema\":1", "\"schema\":2");
@@ -215,7 +217,7 @@ mod tests {
             )
         };
         let text = format!(
-            r#"{{"size": "1k", "connections": 64, "variants": [{}, {}]}}"#,
+            r#"{{"size": "1k", "connections": 64, "all_maps": "", "variants": [{}, {}]}}"#,
             variant("nopush"),
             variant("inline")
         );

@@ -156,45 +156,42 @@ impl Binary {
     }
 }
 
-/// All that a server may execute.
+/// All that is executed in a guest.
 #[derive(Debug)]
 pub struct Symbols {
     kernel: Names,
+    mappings: Vec<Mapping>,
     /// By path.
     binaries: BTreeMap<String, Binary>,
 }
 
 impl Symbols {
-    /// Knows a kernel by its `System.map`.
+    /// Knows a kernel by its `System.map`, and programs and libraries by
+    /// `/proc/PID/maps` of those who run them; no two of them have code at the
+    /// same address.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
-    pub fn new(system_map: &Path) -> Result<Symbols> {
+    /// A file cannot be read.
+    pub fn new(system_map: &Path, maps: &str) -> Result<Symbols> {
+        let mappings = Mapping::parse(maps);
+        let mut binaries = BTreeMap::new();
+        for mapping in mappings.iter().filter(|it| it.path.starts_with('/')) {
+            if !binaries.contains_key(&mapping.path) {
+                // The guest's init is not one of the host's files.
+                let binary = Binary::read(&mapping.path).unwrap_or_default();
+                binaries.insert(mapping.path.clone(), binary);
+            }
+        }
         Ok(Symbols {
             kernel: Names::of_kernel(&paths::read(system_map)?),
-            binaries: BTreeMap::new(),
+            mappings,
+            binaries,
         })
     }
 
-    /// Looks at a server's memory: `/proc/PID/maps`.
-    ///
-    /// # Errors
-    ///
-    /// A program or library that it has cannot be read.
-    pub fn server(&mut self, maps: &str) -> Result<Memory> {
-        let mappings = Mapping::parse(maps);
-        for mapping in mappings.iter().filter(|it| it.path.starts_with('/')) {
-            if !self.binaries.contains_key(&mapping.path) {
-                let binary = Binary::read(&mapping.path)?;
-                self.binaries.insert(mapping.path.clone(), binary);
-            }
-        }
-        Ok(Memory(mappings))
-    }
-
     /// What an instruction belongs to, and how far into it it is.
-    pub fn get(&self, memory: &Memory, address: u64) -> (Symbol, u64) {
+    pub fn get(&self, address: u64) -> (Symbol, u64) {
         let of = |object: &str, found: Option<(&str, u64)>| {
             let (name, offset) = found.unwrap_or(("(unknown)", address));
             let (object, name) = (object.to_string(), name.to_string());
@@ -203,7 +200,7 @@ impl Symbols {
         if address >= KERNEL {
             return of("kernel", self.kernel.get(address));
         }
-        let mut mappings = memory.0.iter();
+        let mut mappings = self.mappings.iter();
         let Some(mapping) = mappings.find(|it| it.addresses.contains(&address)) else {
             return of("(nowhere)", None);
         };
@@ -214,15 +211,14 @@ impl Symbols {
     }
 }
 
-/// Where a server has its programs.
-#[derive(Debug)]
-pub struct Memory(Vec<Mapping>);
-
-impl Memory {
-    /// The addresses.
-    pub fn code(&self) -> Vec<Range<u64>> {
-        self.0.iter().map(|it| it.addresses.clone()).collect()
-    }
+/// Where a process has its program, by its `/proc/PID/maps`. Libraries do not
+/// tell one process from another.
+pub fn program(maps: &str) -> Vec<Range<u64>> {
+    let mappings = Mapping::parse(maps);
+    // It comes first.
+    let program = mappings.first().map(|it| &it.path);
+    let parts = mappings.iter().filter(|it| Some(&it.path) == program);
+    parts.map(|it| it.addresses.clone()).collect()
 }
 
 #[cfg(test)]
@@ -268,25 +264,37 @@ ffffffff81000080 d data
 
     #[test]
     fn functions_of_a_program() {
-        let mut symbols = Symbols {
-            kernel: Names::of_kernel(KERNEL_MAP),
-            binaries: BTreeMap::new(),
-        };
+        let dir = std::env::temp_dir().join(format!("xtask-symbols-{}", std::process::id()));
+        let system_map = dir.join("System.map");
+        paths::write(&system_map, KERNEL_MAP).unwrap();
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
-        let memory = symbols.server(&maps).unwrap();
+        let symbols = Symbols::new(&system_map, &maps).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+
         let address = a_function_of_this_program as *const () as u64;
-        let (symbol, offset) = symbols.get(&memory, address);
+        let (symbol, offset) = symbols.get(address);
         assert!(
             symbol.name.ends_with("::a_function_of_this_program"),
             "{symbol:?}"
         );
         assert!(symbol.object.starts_with("xtask-"), "{symbol:?}");
         assert_eq!(offset, 0);
-        assert!(memory.code().iter().any(|range| range.contains(&address)));
+        assert!(program(&maps).iter().any(|range| range.contains(&address)));
 
-        let (symbol, _) = symbols.get(&memory, 0xffff_ffff_8100_0003);
-        assert_eq!(symbol.object, "kernel");
-        assert_eq!(symbols.get(&memory, 1).0.object, "(nowhere)");
+        assert_eq!(symbols.get(0xffff_ffff_8100_0003).0.object, "kernel");
+        assert_eq!(symbols.get(1).0.object, "(nowhere)");
+    }
+
+    #[test]
+    fn a_program_is_what_comes_first() {
+        let maps = "\
+10-20 r--p 0 fd:00 17 /bin/a
+20-30 r-xp 0 fd:00 17 /bin/a
+30-34 r-xp 0 fd:00 17 /bin/a
+40-50 r-xp 0 fd:00 18 /lib/b
+";
+        assert_eq!(program(maps), [0x20..0x30, 0x30..0x34]);
+        assert_eq!(program(""), []);
     }
 
     #[test]

@@ -129,12 +129,23 @@ impl Comparison {
             line(&mut text, &figures, &object);
         }
         text.push('\n');
-        text.push_str(&self.header("function"));
+        text.push_str(&self.header("    calls         function"));
+        let calls = self.calls();
         for (symbol, figures) in self.functions().into_iter().take(top) {
-            let name = format!("{} [{}]", symbol.name, symbol.object);
+            let calls = calls.get(&symbol).map_or_else(
+                || format!("{:13}", ""),
+                |calls| format!("{:6.2} {:6.2}", calls.baseline, calls.variant),
+            );
+            let name = format!("{calls}  {} [{}]", symbol.name, symbol.object);
             line(&mut text, &figures, &name);
         }
         text
+    }
+
+    /// How often each function was entered at its beginning.
+    fn calls(&self) -> BTreeMap<Symbol, Figures> {
+        let begins = |symbol: &Symbol, offset| (offset == 0).then(|| symbol.clone());
+        self.sums(begins).into_iter().collect()
     }
 
     fn functions(&self) -> Vec<(Symbol, Figures)> {
@@ -157,7 +168,15 @@ impl Comparison {
 
     /// Everything, for other programs.
     pub fn json(&self) -> Value {
-        let row = |symbol: Symbol, figures: Figures| json!({"function": symbol.name, "object": symbol.object, "figures": figures});
+        let calls = self.calls();
+        let row = |symbol: Symbol, figures: Figures| {
+            json!({
+                "function": symbol.name,
+                "object": symbol.object,
+                "instructions": figures,
+                "calls": calls.get(&symbol),
+            })
+        };
         let functions = self.functions().into_iter();
         let samples = |side: &Side| -> Vec<Value> {
             let samples = side.samples.iter();
@@ -174,7 +193,7 @@ impl Comparison {
         };
         json!({
             "schema": 1,
-            "unit": "instructions/request",
+            "unit": "a request",
             "sides": self.0.each_ref().map(|side| json!({
                 "name": side.name,
                 "samples": samples(side),
@@ -254,7 +273,7 @@ mod tests {
         };
         assert_eq!(line("  counted"), "14.00 8.00 -6.00 4.00");
         assert_eq!(line("  kernel"), "13.00 0.00 -13.00 4.00");
-        assert_eq!(line("f [kernel]"), "13.00 0.00 -13.00 4.00");
+        assert_eq!(line("10.50   0.00  f [kernel]"), "13.00 0.00 -13.00 4.00");
         assert!(!text.contains("g [nginx]"), "{text}");
     }
 
@@ -272,6 +291,7 @@ mod tests {
         let value = comparison().json();
         assert_eq!(value["sides"][0]["samples"][0]["counted"], 16.0);
         assert_eq!(value["functions"][1]["function"], "g");
-        assert_eq!(value["functions"][1]["figures"]["variant"], 8.0);
+        assert_eq!(value["functions"][1]["instructions"]["variant"], 8.0);
+        assert_eq!(value["functions"][0]["calls"]["baseline"], 10.5);
     }
 }
