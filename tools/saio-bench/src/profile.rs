@@ -104,6 +104,7 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
         })
         .collect::<Result<Vec<Value>>>()?;
     let about = json!({
+        "what": "nginx",
         "size": args.size.name,
         "connections": args.connections,
         "all_maps": all_maps,
@@ -115,14 +116,22 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
 }
 
 /// Where a process has its program and libraries.
-fn maps(pid: u32) -> Result<String> {
+///
+/// # Errors
+///
+/// It is gone.
+pub fn maps(pid: u32) -> Result<String> {
     let file = format!("/proc/{pid}/maps");
     fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))
 }
 
 /// Where all processes have theirs. QEMU may know a page of code that several have by an address in another process
 /// than the one that runs it.
-fn all_maps() -> Result<String> {
+///
+/// # Errors
+///
+/// There is no `/proc`.
+pub fn all_maps() -> Result<String> {
     let entries = fs::read_dir("/proc").context("cannot read /proc")?;
     let pids = entries
         .flatten()

@@ -48,6 +48,15 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "N", default_value_t = 2)]
     repeats: u8,
 
+    /// Another server than nginx, as saio-bench cost has them, without SAIO
+    /// and under it
+    #[arg(long, value_name = "NAME", requires = "way", conflicts_with_all = ["size", "repeats", "baseline", "variant"])]
+    server: Option<String>,
+
+    /// How to run that server
+    #[arg(long, value_name = "WAY", requires = "server")]
+    way: Option<String>,
+
     /// What to compare with: default, nopush or inline
     #[arg(long, value_name = "NAME", default_value = "nopush")]
     baseline: String,
@@ -142,8 +151,8 @@ pub fn run(ctx: &Context, args: &ProfileArgs) -> Result<i32> {
     };
     let (loads, comparison) = compare(&dir)?;
     println!(
-        "nginx, {}, {} connections: instructions of the server a request\n",
-        loads.size, loads.connections
+        "{}, {}, {} connections: instructions of the server a request\n",
+        loads.what, loads.size, loads.connections
     );
     match &args.function {
         Some(name) => println!("{}", comparison.instructions(name)),
@@ -170,17 +179,28 @@ fn measure(ctx: &Context, args: &ProfileArgs, dir: &Path) -> Result<Option<i32>>
         ..MachineArgs::default()
     };
     let guest = Guest::prepare(ctx, &machine, "profile")?;
-    let words = [
+    let mut words = vec![
         ctx.program("saio-bench").display().to_string(),
-        "profile".to_string(),
-        format!("--out={OUT_DIR}/{LOADS}"),
-        format!("--size={}", args.size),
         format!("--connections={}", args.connections),
         format!("--requests={}", args.requests),
-        format!("--repeats={}", args.repeats),
-        format!("--baseline={}", args.baseline),
-        format!("--variant={}", args.variant),
     ];
+    let what = match (&args.server, &args.way) {
+        (Some(server), Some(way)) => vec![
+            "cost".to_string(),
+            server.clone(),
+            format!("--way={way}"),
+            format!("--profile={OUT_DIR}/{LOADS}"),
+        ],
+        _ => vec![
+            "profile".to_string(),
+            format!("--out={OUT_DIR}/{LOADS}"),
+            format!("--size={}", args.size),
+            format!("--repeats={}", args.repeats),
+            format!("--baseline={}", args.baseline),
+            format!("--variant={}", args.variant),
+        ],
+    };
+    words.splice(1..1, what);
     let Some(outcome) = guest.run(ctx, &words, &mut boot::pass_through)? else {
         return Ok(None);
     };

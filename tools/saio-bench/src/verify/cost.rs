@@ -6,7 +6,7 @@
 //! the same number of connections ready each time, whatever they do, and the figures repeat.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use clap::Args;
@@ -19,6 +19,7 @@ use super::{server_names, VerifyArgs};
 use crate::crossings::Counter;
 use crate::mark::mark;
 use crate::places::{self, Places};
+use crate::profile;
 use crate::schedstat;
 use crate::server::{group, Mode, Process};
 use crate::wire::Conn;
@@ -200,7 +201,7 @@ fn row(
         })?;
         about.push(json!({
             "name": if about.is_empty() { "without" } else { args.mode.name() },
-            "maps": maps(&side.server)?,
+            "maps": profile::maps(serving(&side.server)?)?,
             "samples": [{
                 "first_mark": first_mark,
                 "requests": result.requests,
@@ -209,12 +210,14 @@ fn row(
         }));
         first_mark += 4;
     }
+    let all_maps = profile::all_maps()?;
     pair.stop()?;
     if let Some(file) = &args.profile {
         let about = json!({
             "what": format!("{} {}", subject.name, way.name),
             "size": args.bytes.to_string(),
             "connections": args.connections,
+            "all_maps": all_maps,
             "variants": about,
         });
         write(file, &about)?;
@@ -293,19 +296,19 @@ fn cpu_when_idle(server: &Process) -> Result<u64> {
         .sum::<Result<u64>>()
 }
 
-/// Where the server has its programs.
-fn maps(server: &Process) -> Result<String> {
-    let tasks = server.tasks();
-    let task = if server.has_master() {
-        server.worker()?
-    } else {
-        *tasks.first().context("the server is gone")?
-    };
-    let file = format!("/proc/{task}/maps");
-    fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))
+/// The process that serves.
+fn serving(server: &Process) -> Result<u32> {
+    if server.has_master() {
+        return server.worker();
+    }
+    server
+        .tasks()
+        .first()
+        .copied()
+        .context("the server is gone")
 }
 
-fn write(file: &std::path::Path, value: &Value) -> Result<()> {
+fn write(file: &Path, value: &Value) -> Result<()> {
     let file = places::output(file);
     fs::write(&file, format!("{value:#}\n"))
         .with_context(|| format!("cannot write {}", file.display()))

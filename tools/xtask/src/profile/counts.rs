@@ -95,6 +95,8 @@ impl Report {
 /// What the guest says about its loads.
 #[derive(Debug, Deserialize)]
 pub struct Loads {
+    /// The server.
+    pub what: String,
     /// Size of the file, as the user wrote it.
     pub size: String,
     /// Connections of the load.
@@ -217,7 +219,7 @@ mod tests {
             )
         };
         let text = format!(
-            r#"{{"size": "1k", "connections": 64, "all_maps": "", "variants": [{}, {}]}}"#,
+            r#"{{"what": "nginx", "size": "1k", "connections": 64, "all_maps": "", "variants": [{}, {}]}}"#,
             variant("nopush"),
             variant("inline")
         );
