@@ -3,10 +3,11 @@
 //! Dispatch: taking entries off a ring, in order, and running them.
 
 mod dispatch;
+mod lone;
 
 use crate::{
     errno,
-    flow::{Carried, Flow, Runner},
+    flow::{Begun, Carried, Flow, Runner},
     glue::{self, Caller, Verdict},
     logic::{
         chain::{flags, Refusal},
@@ -214,6 +215,16 @@ impl Batch<'_> {
         } else {
             ring.begin(reference(sqe))
         };
+        let begun = match begun {
+            Some(begun) if !chained && left != 0 => match self.lone(sqe, args, left) {
+                Some(send) => {
+                    self.send_alone(begun, sqe, send, left);
+                    return Ok(1);
+                }
+                None => Some(begun),
+            },
+            begun => begun,
+        };
         let place = if to_pool { Where::Pool } else { Where::Inline };
         let busy;
         let flow: &Flow = match &begun {
@@ -419,6 +430,12 @@ impl Ring {
         }
     }
 
+    /// The flow, or another target, of the entry behind the first that is published.
+    #[inline]
+    fn next_target(&self, sq: &Sq) -> u32 {
+        (self.mem.sqe_target(sq.consumer.slot().wrapping_add(1)) >> 32) as u32
+    }
+
     /// The entry behind `sqe`, the first that is published, if it brings more bytes for the same
     /// flow, so that they are better sent together. A hint: the owner may change its mind until that
     /// entry is taken.
@@ -429,7 +446,7 @@ impl Ring {
         }
         let slot = sq.consumer.slot().wrapping_add(1);
         // Mostly it is for another one.
-        if (self.mem.sqe_target(slot) ^ sqe.args[0]) >> 32 != 0 {
+        if self.next_target(sq) != reference(sqe) {
             return None;
         }
         let next = self.mem.sqe(slot);

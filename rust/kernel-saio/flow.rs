@@ -13,9 +13,11 @@
 //!
 //! The order of locks is in the documentation, docs/design.md.
 
+mod held;
 mod leaving;
 mod running;
 
+pub(crate) use held::Begun;
 pub(crate) use running::Carried;
 
 use crate::{
@@ -28,11 +30,10 @@ use crate::{
     trace::{self, Where},
 };
 use core::{
-    mem,
-    ops::{Deref, DerefMut},
     ptr::{self, NonNull},
     sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
+use held::Locked;
 use kernel::{
     bindings, new_spinlock,
     prelude::*,
@@ -134,65 +135,6 @@ impl State {
         self.queue
             .cursor_front()
             .is_some_and(|cursor| cursor.current().1.is_data())
-    }
-}
-
-/// The state of a flow, locked.
-struct Locked<'a> {
-    flow: &'a Flow,
-    st: Guard<'a, State, SpinLockBackend>,
-}
-
-impl Deref for Locked<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.st
-    }
-}
-
-impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        &mut self.st
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        // Before the lock is given back, which is the last that is done with the flow here.
-        self.flow.phase.thaw(self.st.phase, self.st.simple());
-    }
-}
-
-/// A flow that the owner runs. If it does not, the flow is idle again in the end.
-///
-/// # Invariants
-///
-/// The phase is `Running`, and nobody else knows that it is theirs to end.
-pub(crate) struct Begun<'a>(&'a Flow);
-
-impl Begun<'_> {
-    /// Runs `op`; `follows`: more bytes come at once.
-    #[inline(always)]
-    pub(crate) fn carry(self, op: &mut Op, follows: bool) -> Carried {
-        let flow = self.0;
-        mem::forget(self);
-        flow.carry(op, follows, Runner::Owner)
-    }
-}
-
-impl Deref for Begun<'_> {
-    type Target = Flow;
-
-    #[inline]
-    fn deref(&self) -> &Flow {
-        self.0
-    }
-}
-
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        self.0.finish(0, Runner::Owner);
     }
 }
 

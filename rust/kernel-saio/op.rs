@@ -2,6 +2,10 @@
 
 //! Operations on a flow: flow entries, checked, with what they name pinned.
 
+mod lone;
+
+pub(crate) use lone::Lone;
+
 use crate::{
     errno,
     glue::{Caller, Cred, File},
@@ -44,6 +48,7 @@ const MAX_LEN: u64 = (i32::MAX as u64) & !(kernel::page::PAGE_SIZE as u64 - 1);
 const MSG_DONTWAIT: u64 = 0x40;
 const MSG_NOSIGNAL: u64 = 0x4000;
 pub(crate) const MSG_MORE: u64 = 0x8000;
+const SEND_FLAGS: u64 = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE;
 
 const SOL_SOCKET: u64 = 1;
 const SOL_TCP: u64 = 6;
@@ -489,7 +494,7 @@ fn word(raw: &[u8], i: usize) -> u64 {
 }
 
 fn check_flags(flags: u64) -> Result {
-    if flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) != 0 {
+    if flags & !SEND_FLAGS != 0 {
         return Err(errno::eopnotsupp());
     }
     Ok(())

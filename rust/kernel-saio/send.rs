@@ -5,7 +5,7 @@
 use crate::{
     glue,
     mem::Mem,
-    op::{Kind, Op, Outcome, Part, Segs, MAX_SEGS, MSG_MORE},
+    op::{Kind, Lone, Op, Outcome, Part, Segs, MAX_SEGS, MSG_MORE},
 };
 use core::mem::MaybeUninit;
 use kernel::{bindings, prelude::*};
@@ -17,13 +17,17 @@ struct Vecs {
 }
 
 impl Vecs {
-    /// The segments, but for the first `skip` bytes.
-    #[inline]
-    fn new(segs: &Segs, mut skip: u64, mem: &Mem) -> Result<Self> {
-        let mut this = Self {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
             vecs: [const { MaybeUninit::uninit() }; MAX_SEGS],
             n: 0,
-        };
+        }
+    }
+
+    /// Adds the segments, but for the first `skip` bytes. Where it is, as a copy costs more than this.
+    #[inline]
+    fn fill(&mut self, segs: &Segs, mut skip: u64, mem: &Mem) -> Result {
         for seg in segs.as_slice() {
             let len = u64::from(seg.len);
             if skip >= len {
@@ -31,14 +35,14 @@ impl Vecs {
                 continue;
             }
             let base = mem.arena(u64::from(seg.offset) + skip, len - skip)?;
-            this.vecs[this.n].write(bindings::kvec {
+            self.vecs[self.n].write(bindings::kvec {
                 iov_base: base.cast(),
                 iov_len: (len - skip) as usize,
             });
-            this.n += 1;
+            self.n += 1;
             skip = 0;
         }
-        Ok(this)
+        Ok(())
     }
 
     /// The `n` pieces that were written.
@@ -101,6 +105,27 @@ impl Op {
     }
 }
 
+/// Sends bytes that stand alone, as far as the socket lets it: how many.
+///
+/// # Safety
+///
+/// As for [`Op::run`].
+#[inline]
+pub(crate) unsafe fn lone(ss: *mut bindings::saio_sock, mem: &Mem, send: &Lone) -> Result<u64> {
+    let (offset, more) = send.place();
+    let mut vec = bindings::kvec {
+        iov_base: mem.arena(offset, send.len)?.cast(),
+        iov_len: send.len as usize,
+    };
+    let flags = if more { MSG_MORE as i32 } else { 0 };
+    // SAFETY: The caller vouches for `ss`; `vec` holds bytes of the arena.
+    let sent = unsafe { bindings::saio_sock_send(ss, &mut vec, 1, vec.iov_len, flags) };
+    match sent {
+        0.. => Ok(sent as u64),
+        _ => Err(Error::from_errno(sent as i32)),
+    }
+}
+
 /// Sends some of what is left behind the first `done` of `total` bytes: how many.
 ///
 /// # Safety
@@ -122,7 +147,8 @@ unsafe fn send(
         let skip = done.saturating_sub(before);
         let (file, pos) = (part.file.as_ptr(), part.pos + skip as i64);
         let len = (part.len - skip) as usize;
-        let mut vecs = Vecs::new(segs, done, mem)?;
+        let mut vecs = Vecs::new();
+        vecs.fill(segs, done, mem)?;
         // SAFETY: The caller vouches for `ss`; `vecs` holds `bytes` bytes of the arena, and the
         // file is pinned.
         sent = unsafe {
@@ -137,7 +163,8 @@ unsafe fn send(
     }
     if sent == 0 && bytes != 0 {
         let flags = flags | if part.is_some() { MSG_MORE as i32 } else { 0 };
-        let mut vecs = Vecs::new(segs, done, mem)?;
+        let mut vecs = Vecs::new();
+        vecs.fill(segs, done, mem)?;
         // SAFETY: As above.
         sent = unsafe { bindings::saio_sock_send(ss, vecs.as_mut_ptr(), vecs.n, bytes, flags) };
     }

@@ -34,12 +34,18 @@ impl Flow {
             self.finish(op.held(), by);
             return Carried { result, spare };
         }
+        self.carried(core::mem::take(op), outcome, by)
+    }
+
+    /// What came of `op`, if it is not done.
+    #[cold]
+    pub(super) fn carried(&self, op: Op, outcome: Outcome, by: Runner<'_>) -> Carried {
         if matches!(by, Runner::Owner) {
             // From now on others may have to do with them.
             self.lock().bytes += op.held();
         }
         Carried {
-            result: self.ran(mem::take(op), 0, outcome, by).0,
+            result: self.ran(op, 0, outcome, by).0,
             spare: 0,
         }
     }

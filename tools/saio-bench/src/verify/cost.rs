@@ -2,8 +2,9 @@
 
 //! `saio-bench cost`: what a request costs a server, without SAIO and under it.
 //!
-//! The client is in lockstep: it sends a request on every connection, then reads all the answers. So both servers find
-//! the same number of connections ready each time, whatever they do, and the figures repeat.
+//! The client is in lockstep: it sends a request on every connection, then reads all the answers, the last one first, as
+//! it sleeps until that comes. So both servers find the same number of connections ready each time and are left alone
+//! meanwhile, whatever they do, and the figures repeat.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -271,7 +272,7 @@ fn run(args: &CostArgs, side: &Side, request: &Request, rounds: usize) -> Result
         for conn in &mut conns {
             conn.send(&together)?;
         }
-        for conn in &mut conns {
+        for conn in conns.iter_mut().rev() {
             for _ in 0..args.pipeline {
                 let answer = request.answer(conn)?;
                 let expected = *expected.get_or_insert(answer.len());
