@@ -30,7 +30,9 @@ pub fn get(ctx: &Context, package: &str) -> Result<PathBuf> {
     }
     exec::step(&format!("fetching the source of {name} {version}"));
     let apt = own_apt(ctx)?;
-    paths::make_dir(&dir)?;
+    if !ctx.dry_run {
+        paths::make_dir(&dir)?;
+    }
     let run = |what: &str, command: &Command| {
         let log = ctx.log(&format!("suites-{name}-{what}"));
         progress::logged(ctx, &format!("{name}: {what}"), command, &log)
