@@ -10,6 +10,7 @@ use crate::defer::Answer;
 use crate::errno;
 use crate::fds::{self, Kind, State};
 use crate::queue::Engine;
+use crate::settings;
 use crate::setup::{quiesce, register};
 use crate::stats::{self, Call, Flush, Why};
 use crate::tls::{self, Guard};
@@ -90,13 +91,15 @@ fn new_flow(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Optio
 }
 
 /// Makes a flow of a connection. It becomes one with the second response, that is a write in a
-/// later turn of the loop than the first, so that short connections cost nothing.
+/// later turn of the loop than the first, so that short connections cost nothing; for tests with
+/// the first.
 fn candidate(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Result<FlowRef, Why> {
     let turn = tls::turn();
     if turn == 0 {
         return Err(Why::Loop);
     }
-    if state.value() == 0 {
+    let eager = settings::eager();
+    if state.value() == 0 && (!eager || matches!(call, Call::Option)) {
         if !matches!(call, Call::Option) {
             fds::set(fd, State::candidate(state.nonblock(), turn));
         }
@@ -108,7 +111,7 @@ fn candidate(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Resu
     if !state.nonblock() {
         return Err(Why::Blocking);
     }
-    if turn < 2 || turn == state.value() {
+    if !eager && (turn < 2 || turn == state.value()) {
         return Err(Why::First);
     }
     if tls::barred().has(call) {

@@ -52,6 +52,7 @@ impl Mode {
 static MODE: AtomicU8 = AtomicU8::new(Mode::Off as u8);
 static POOL: OnceLock<pool::Name> = OnceLock::new();
 static VERBOSE: AtomicBool = AtomicBool::new(false);
+static EAGER: AtomicBool = AtomicBool::new(false);
 static STATS: AtomicI32 = AtomicI32::new(-1);
 
 /// Whether calls may be deferred. Once off it stays off.
@@ -80,6 +81,11 @@ pub fn pool() -> Option<(&'static pool::Name, u32)> {
 /// Whether to say what is being done.
 pub fn verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
+}
+
+/// Whether a connection becomes a flow with its first response already.
+pub fn eager() -> bool {
+    EAGER.load(Ordering::Relaxed)
 }
 
 /// Where statistics go, if anywhere.
@@ -138,10 +144,8 @@ fn no_saio() {
 
 /// Reads the environment and asks the kernel.
 pub fn read() {
-    VERBOSE.store(
-        variable(c"SAIO_VERBOSE").is_some_and(|value| !value.is_empty() && value != "0"),
-        Ordering::Relaxed,
-    );
+    VERBOSE.store(switch(c"SAIO_VERBOSE"), Ordering::Relaxed);
+    EAGER.store(switch(c"SAIO_EAGER"), Ordering::Relaxed);
     if let Some(file) = variable(c"SAIO_STATS") {
         open_stats(file);
     }
@@ -175,6 +179,10 @@ pub fn read() {
         // SAFETY: both are C strings. The program's threads are not there yet.
         unsafe { libc::setenv(c"SAIO_PROBED".as_ptr(), c"1".as_ptr(), 1) };
     }
+}
+
+fn switch(name: &CStr) -> bool {
+    variable(name).is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Reads the name of the pool. It takes memory, which the program's allocator can give by now.

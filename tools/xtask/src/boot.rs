@@ -373,7 +373,7 @@ fn new_job(ctx: &Context, argv: &[String]) -> Job {
         env,
         cwd: ctx.root.clone(),
         time_limit_s: None,
-        keep: vec![ctx.root.clone()],
+        keep: vec![ctx.root.clone(), ctx.cache.clone()],
     }
 }
 

@@ -14,6 +14,7 @@ mod kbuild;
 mod kconfig;
 mod ktap;
 mod kvm;
+mod lines;
 mod overlay;
 mod patches;
 mod paths;
@@ -21,6 +22,7 @@ mod profile;
 mod progress;
 mod qemu;
 mod source;
+mod suites;
 mod test;
 mod toolchain;
 mod tools;
@@ -39,6 +41,7 @@ use crate::demo::DemoArgs;
 use crate::kconfig::Config;
 use crate::paths::Context;
 use crate::profile::ProfileArgs;
+use crate::suites::SuitesArgs;
 
 /// Builds, boots, tests and measures SAIO
 #[derive(Debug, Parser)]
@@ -168,6 +171,21 @@ enum Action {
         args: ProfileArgs,
     },
 
+    /// Run servers' own test suites without and with SAIO
+    ///
+    /// Fetches the distribution's source packages of the installed versions,
+    /// runs their tests in the guest, and again what differs. The exit status
+    /// is 1 if a test passes without SAIO and fails with it. All of them take
+    /// hours under emulation.
+    #[command(after_long_help = "Examples:\n  \
+        A part of each:\n    ./x suites --quick\n  \
+        All tests of memcached, with a pool:\n    ./x suites memcached --mode pool\n  \
+        One file of tests:\n    ./x suites redis --only unit/pubsub")]
+    Suites {
+        #[command(flatten)]
+        args: SuitesArgs,
+    },
+
     /// Remove kernel builds, logs and results
     Clean {
         /// Also remove unpacked sources and installed tools
@@ -204,6 +222,7 @@ fn run(cli: Cli) -> Result<i32> {
         Action::Boot { machine, command } => boot::boot(&ctx, &machine, &command),
         Action::Bench { machine, args } => boot::bench(&ctx, &machine, &args),
         Action::Profile { args } => profile::run(&ctx, &args),
+        Action::Suites { args } => suites::run(&ctx, &args),
         Action::Clean { all } => clean(&ctx, all),
     }
 }
@@ -219,7 +238,7 @@ fn clean(ctx: &Context, all: bool) -> Result<i32> {
     let _lock = ctx.lock_cache()?;
     let mut made = vec!["build-", "tree-", "scratch-", "kvm-probe.json"];
     if all {
-        made.extend(["src-", "tools"]);
+        made.extend(["src-", "suites", "tools"]);
     }
     let mut doomed = vec![ctx.out()];
     if let Ok(entries) = fs::read_dir(&ctx.cache) {

@@ -12,6 +12,7 @@ use crate::boot::{Guest, MachineArgs, TAIL};
 use crate::exec;
 use crate::guestlog;
 use crate::ktap::{Outcome, Parser, TestResult};
+use crate::lines::Lines;
 use crate::paths::Context;
 use crate::qemu;
 use crate::tools;
@@ -179,7 +180,7 @@ fn boot_ktap(ctx: &Context, report: &mut Report, group: &str, argv: &[String]) -
         report: &mut *report,
         group,
         parser: Parser::default(),
-        partial: Vec::new(),
+        lines: Lines::default(),
         reported: Vec::new(),
         failed: 0,
     };
@@ -265,19 +266,19 @@ struct Results<'a> {
     report: &'a mut Report,
     group: &'a str,
     parser: Parser,
-    partial: Vec<u8>,
+    lines: Lines,
     reported: Vec<String>,
     failed: usize,
 }
 
 impl Results<'_> {
     fn take(&mut self, bytes: &[u8]) {
-        self.partial.extend_from_slice(bytes);
-        while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.partial.drain(..=end).collect();
-            for result in self.parser.line(&String::from_utf8_lossy(&line)) {
-                self.record(result);
-            }
+        let mut results = Vec::new();
+        let parser = &mut self.parser;
+        self.lines
+            .take(bytes, |line| results.extend(parser.line(line)));
+        for result in results {
+            self.record(result);
         }
     }
 
