@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a case does, from its seed alone.
+
+mod calls;
+mod case;
+mod entry;
+pub mod number;
+pub mod op;
+mod shapes;
+pub mod slots;
+
+pub use case::{case, Case, NOBODY};
