@@ -481,7 +481,11 @@ fn pool_step(random: &mut Random) -> Op {
         } else {
             random.random_range(0..6)
         },
-        id: random.random_range(0..40),
+        id: if cmd == sys::SAIO_POOL_NEXT || once_in(random, 16) {
+            random.random_range(0..40)
+        } else {
+            0
+        },
         set: if !changes {
             0
         } else if sane {

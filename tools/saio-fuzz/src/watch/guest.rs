@@ -73,7 +73,9 @@ pub fn prepare() -> Result<()> {
     fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
     let settings = [
         // Every case says its number there.
-        ("/proc/sys/kernel/printk_devkmsg", "on"),
+        ("/proc/sys/kernel/printk_devkmsg", "on\n"),
+        // Namespaces and mounts of each case come and go.
+        ("/sys/kernel/rcu_expedited", "1"),
         // Programs that die are none of the kernel's faults.
         ("/proc/sys/debug/exception-trace", "0"),
         ("/proc/self/oom_score_adj", "-1000"),
