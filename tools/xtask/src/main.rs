@@ -8,6 +8,7 @@
 mod boot;
 mod demo;
 mod exec;
+mod fuzz;
 mod guestlog;
 mod initramfs;
 mod kbuild;
@@ -35,6 +36,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::boot::MachineArgs;
 use crate::demo::DemoArgs;
+use crate::fuzz::FuzzArgs;
 use crate::kconfig::Config;
 use crate::paths::Context;
 
@@ -151,6 +153,19 @@ enum Action {
         args: Vec<String>,
     },
 
+    /// Boot the patched kernel and run random cases against its system calls
+    ///
+    /// docs/fuzzing.md says what they do. The exit status is 1 if something is
+    /// left over, hangs or dies, and otherwise as of boot.
+    #[command(after_long_help = "Examples:\n  \
+        A minute, and what of SAIO it reaches:\n    ./x fuzz --coverage\n  \
+        Five minutes on the checking kernel:\n    ./x fuzz --config debug --seconds 300\n  \
+        A case of an earlier run again:\n    ./x fuzz --seed 7 --case 123 --repeat 20")]
+    Fuzz {
+        #[command(flatten)]
+        args: FuzzArgs,
+    },
+
     /// Remove kernel builds, logs and results
     Clean {
         /// Also remove unpacked sources and installed tools
@@ -186,6 +201,7 @@ fn run(cli: Cli) -> Result<i32> {
         }
         Action::Boot { machine, command } => boot::boot(&ctx, &machine, &command),
         Action::Bench { machine, args } => boot::bench(&ctx, &machine, &args),
+        Action::Fuzz { args } => fuzz::run(&ctx, &args),
         Action::Clean { all } => clean(&ctx, all),
     }
 }

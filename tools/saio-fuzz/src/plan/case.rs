@@ -89,7 +89,7 @@ fn prologue(random: &mut Random) -> Vec<Op> {
     if once_in(random, 2) {
         ops.push(attach(random, 0));
     }
-    for pair in 0..random.random_range(0..5) {
+    for pair in 0..random.random_range(0..7) {
         ops.push(Op::Connect(connection(random, pair)));
         ops.push(Op::Register {
             ring: 0,
@@ -97,7 +97,7 @@ fn prologue(random: &mut Random) -> Vec<Op> {
             flow: pair,
         });
     }
-    if once_in(random, 4) {
+    if once_in(random, 2) {
         ops.push(Op::Open {
             fd: slots::EPOLL,
             kind: FileKind::Epoll,

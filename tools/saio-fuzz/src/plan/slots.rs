@@ -57,7 +57,11 @@ pub fn file(random: &mut Random) -> u8 {
 
 /// Slot of a flow, low ones more often than others: they are more likely to be in use.
 pub fn flow(random: &mut Random) -> u8 {
-    random
-        .random_range(0..FLOWS)
-        .min(random.random_range(0..FLOWS))
+    let any = random.random_range(0..FLOWS);
+    let low = random.random_range(0..6);
+    if random.random_range(0..5) == 0 {
+        any
+    } else {
+        low
+    }
 }

@@ -29,6 +29,7 @@ fn run(case: &'static Case, stats: &'static Stats) -> ! {
     life::survive_signals();
     life::storm(life::HEARTBEAT);
     let world: &'static World = Box::leak(Box::new(World::new(stats)));
+    World::populate();
     world.steps(&case.ops);
     raw::exit(0)
 }

@@ -117,6 +117,13 @@ impl World {
         if base == 0 {
             return;
         }
+        let head: u32 = load(base + offset_of!(sys::saio_ring, sq_head));
+        if ring.tail.load(Relaxed).wrapping_sub(head) >= ring.sq_entries.load(Relaxed) {
+            // As a library does when the queue is full.
+            self.publish(slot, Index::Right);
+            self.enter(slot, u32::MAX, 0, 0, EnterArg::None);
+            self.reap(slot, Index::Right);
+        }
         let nr = entry.call.nr;
         let cookie = self.cookie.fetch_add(1, Relaxed);
         let sqe = sys::saio_sqe {
@@ -198,9 +205,9 @@ impl World {
         let tail: u32 = load(base + offset_of!(sys::saio_ring, cq_tail));
         let entries = ring.cq_entries.load(Relaxed);
         let mut head = ring.head.load(Relaxed);
-        // A scribbled tail must not keep us here for ever.
         if tail.wrapping_sub(head) > entries {
-            head = tail.wrapping_sub(entries);
+            // It was scribbled: there is nothing that could be read.
+            head = tail;
         }
         while head != tail {
             let place = head & entries.wrapping_sub(1);
@@ -218,7 +225,7 @@ impl World {
         let ring = self.ring(slot);
         let (base, size) = (ring.base.load(Relaxed), ring.size.load(Relaxed));
         if base != 0 && size >= 8 {
-            store(base + (offset as usize % (size - 3) & !3), value);
+            store(base + ((offset as usize % (size - 3)) & !3), value);
         }
     }
 

@@ -187,6 +187,27 @@ impl World {
         }
     }
 
+    /// Makes what the names in the yard mean.
+    pub(super) fn populate() {
+        let at = libc::AT_FDCWD as usize;
+        for path in [c"d0", c"d1"] {
+            call(libc::SYS_mkdirat, &[at, path.as_ptr() as usize, 0o700]);
+        }
+        let flags = (libc::O_CREAT | libc::O_WRONLY) as usize;
+        for path in [c"f0", c"f1", c"d0/f"] {
+            let fd = call(
+                libc::SYS_openat,
+                &[at, path.as_ptr() as usize, flags, 0o666],
+            );
+            call(libc::SYS_write, &[fd as usize, address(c"some text"), 9]);
+            close(fd);
+        }
+        call(
+            libc::SYS_symlinkat,
+            &[c"f0".as_ptr() as usize, at, c"link".as_ptr() as usize],
+        );
+    }
+
     pub(super) fn open(&self, slot: u8, kind: FileKind) {
         let open = |path: &std::ffi::CStr, flags: i32| {
             call(
