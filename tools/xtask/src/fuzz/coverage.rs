@@ -16,6 +16,9 @@ use crate::exec;
 use crate::paths::{self, Context};
 use crate::toolchain::Toolchain;
 
+/// Most bytes of padding between two functions.
+const GAP: u64 = 64;
+
 /// A function of SAIO.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Function {
@@ -179,7 +182,7 @@ fn ranges(functions: &[Function]) -> Vec<(u64, u64)> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for function in functions {
         match ranges.last_mut() {
-            Some((_, end)) if *end == function.start => *end = function.end,
+            Some((_, end)) if function.start - *end <= GAP => *end = function.end,
             _ => ranges.push((function.start, function.end)),
         }
     }
@@ -218,6 +221,12 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].start, found[0].end), (0xff10, 0xff20));
         assert_eq!(ranges(&found), [(0xff10, 0xff28)]);
+        let far = [(0, 10), (20, 30), (1000, 1010)].map(|(start, end)| Function {
+            name: String::new(),
+            start,
+            end,
+        });
+        assert_eq!(ranges(&far), [(0, 30), (1000, 1010)]);
     }
 
     #[test]
