@@ -129,6 +129,35 @@ fn plain(random: &mut Random) -> Entry {
     }
 }
 
+/// An entry of a flow with many bytes, of the arena or of a file.
+pub fn large(random: &mut Random, flow: u8) -> Entry {
+    let fd = slots::SOCKETS + flow % slots::PAIRS;
+    let mut args = [Arg::Num(0); 6];
+    args[0] = Arg::Flow { flow, twist: 0, fd };
+    let nr = if once_in(random, 3) {
+        args[1] = Arg::Fd(slots::file(random));
+        args[3] = Arg::Num(pick(random, &[4000, 40_000, 200_000]));
+        libc::SYS_sendfile
+    } else {
+        args[1] = Arg::Num(arena::BYTES.into());
+        args[2] = Arg::Num(random.random_range(10_000..250_000));
+        libc::SYS_write
+    };
+    let flags = if once_in(random, 3) {
+        sys::SQE_SKIP_SUCCESS
+    } else {
+        0
+    };
+    Entry {
+        call: Call {
+            nr: nr as u16,
+            args,
+        },
+        flags: flags | sys::SQE_FLOW,
+        ctl: 0,
+    }
+}
+
 /// An entry of a flow.
 pub fn on_flow(random: &mut Random, flow: u8) -> Entry {
     let flow = if once_in(random, 6) {

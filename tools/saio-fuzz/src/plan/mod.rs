@@ -5,8 +5,12 @@
 mod calls;
 mod case;
 mod entry;
+mod flows;
+mod life;
 pub mod number;
 pub mod op;
+mod pools;
+mod rings;
 mod shapes;
 pub mod slots;
 

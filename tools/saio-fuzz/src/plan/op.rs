@@ -142,8 +142,8 @@ pub enum FileKind {
     Tmp(u32),
     /// A memory file of so many bytes.
     Memory(u32),
-    /// A file of the read-only root.
-    Root,
+    /// A file of the read-only root: one of a few.
+    Root(u8),
     /// A pipe; its other end goes to the slot behind.
     Pipe,
     /// An epoll set.
@@ -226,6 +226,8 @@ pub enum Op {
         words: [u32; 7],
         /// The size that is claimed.
         size: u64,
+        /// Whether the structure is where the answer cannot be stored.
+        read_only: bool,
     },
     /// Maps a ring again, or a part of it.
     Map {
@@ -298,6 +300,8 @@ pub enum Op {
         fd: u8,
         /// Slot of the flow.
         flow: u8,
+        /// Whether the structure is where the answer cannot be stored.
+        read_only: bool,
     },
     /// Gives a flow up.
     Unregister {
@@ -338,6 +342,13 @@ pub enum Op {
         pair: u8,
         /// What.
         what: Peer,
+    },
+    /// Makes our end of a connection blocking or non-blocking.
+    Blocking {
+        /// Number of the connection.
+        pair: u8,
+        /// Which.
+        on: bool,
     },
     /// Opens a file.
     Open {

@@ -42,6 +42,23 @@ pub fn make_yard() -> usize {
     base
 }
 
+/// A copy of a structure where nothing can be written, once it was made; never unmapped.
+pub fn read_only_copy<T: Copy>(value: &T) -> usize {
+    let page = PAGE as usize;
+    let args = [0, page, READ_WRITE, ANONYMOUS, usize::MAX, 0];
+    let place = call(libc::SYS_mmap, &args);
+    if place < 0 {
+        // The kernel refuses the null pointer.
+        return 0;
+    }
+    store(place as usize, *value);
+    call(
+        libc::SYS_mprotect,
+        &[place as usize, page, libc::PROT_READ as usize],
+    );
+    place as usize
+}
+
 /// Writes the structures of the first page.
 pub fn fill_yard(base: usize) {
     let at = |offset: u32| base + offset as usize;

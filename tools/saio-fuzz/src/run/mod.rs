@@ -48,7 +48,12 @@ impl World {
             memory::fill_yard(self.yard);
         }
         match op {
-            Op::Setup { ring, words, size } => self.setup(*ring, words, *size),
+            Op::Setup {
+                ring,
+                words,
+                size,
+                read_only,
+            } => self.setup(*ring, words, *size, *read_only),
             Op::Map {
                 ring,
                 length,
@@ -73,7 +78,12 @@ impl World {
                 offset,
                 value,
             } => self.scribble(*ring, *offset, *value),
-            Op::Register { ring, fd, flow } => self.register(*ring, *fd, *flow),
+            Op::Register {
+                ring,
+                fd,
+                flow,
+                read_only,
+            } => self.register(*ring, *fd, *flow, *read_only),
             Op::Unregister { ring, flow, twist } => self.unregister(*ring, *flow, *twist),
             Op::RegisterRaw {
                 ring,
@@ -87,6 +97,7 @@ impl World {
             Op::Pool(what) => self.pool(what),
             Op::Connect(connection) => self.connect(connection),
             Op::Peer { pair, what } => self.peer(*pair, *what),
+            Op::Blocking { pair, on } => self.blocking(*pair, *on),
             Op::Open { fd, kind } => self.open(*fd, *kind),
             Op::Direct(what) => {
                 let args = self.arguments(what).map(|arg| arg as usize);

@@ -45,7 +45,7 @@ impl World {
         result
     }
 
-    pub(super) fn setup(&self, slot: u8, words: &[u32; 7], size: u64) {
+    pub(super) fn setup(&self, slot: u8, words: &[u32; 7], size: u64, read_only: bool) {
         let mut params = sys::saio_params {
             flags: words[0],
             sq_entries: words[1],
@@ -56,7 +56,11 @@ impl World {
             features: words[6],
             ..Default::default()
         };
-        let pointer = &raw mut params as usize;
+        let pointer = if read_only {
+            memory::read_only_copy(&params)
+        } else {
+            &raw mut params as usize
+        };
         let fd = self.own(SETUP, call(SETUP, &[pointer, size as usize]));
         if fd < 0 {
             return;
@@ -234,12 +238,16 @@ impl World {
         self.own(REGISTER, call(REGISTER, &args))
     }
 
-    pub(super) fn register(&self, ring: u8, fd: u8, flow: u8) {
+    pub(super) fn register(&self, ring: u8, fd: u8, flow: u8, read_only: bool) {
         let mut reg = sys::saio_flow_reg {
             fd: self.fd(fd) as u32,
             ..Default::default()
         };
-        let pointer = &raw mut reg as usize;
+        let pointer = if read_only {
+            memory::read_only_copy(&reg)
+        } else {
+            &raw mut reg as usize
+        };
         if self.call_register(ring, sys::SAIO_REGISTER_FLOW, pointer, size_of_val(&reg)) == 0 {
             self.flows[usize::from(flow)].store(reg.flow, Relaxed);
         }

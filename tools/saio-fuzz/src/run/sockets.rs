@@ -16,6 +16,18 @@ const NONBLOCK: usize = libc::SOCK_NONBLOCK as usize;
 /// What a peer reads into.
 const READ_SIZE: usize = 16 << 10;
 
+/// Files of the root, which comes over 9p and has to be waited for: every Debian has them.
+const ROOT_FILES: [&std::ffi::CStr; 8] = [
+    c"/etc/services",
+    c"/etc/passwd",
+    c"/bin/bash",
+    c"/bin/ls",
+    c"/bin/tar",
+    c"/usr/bin/perl",
+    c"/usr/bin/dpkg",
+    c"/usr/bin/find",
+];
+
 fn option(fd: isize, level: i32, name: i32, value: &[i32]) {
     let args = [
         fd as usize,
@@ -187,6 +199,12 @@ impl World {
         }
     }
 
+    pub(super) fn blocking(&self, pair: u8, on: bool) {
+        let fd = self.fd(slots::SOCKETS + pair) as usize;
+        let flags = if on { 0 } else { libc::O_NONBLOCK as usize };
+        call(libc::SYS_fcntl, &[fd, libc::F_SETFL as usize, flags]);
+    }
+
     /// Makes what the names in the yard mean.
     pub(super) fn populate() {
         let at = libc::AT_FDCWD as usize;
@@ -240,7 +258,10 @@ impl World {
                 call(libc::SYS_memfd_create, &[c"m".as_ptr() as usize, 0]),
                 size,
             ),
-            FileKind::Root => self.set_fd(slot, open(c"/etc/services", libc::O_RDONLY)),
+            FileKind::Root(which) => {
+                let path = ROOT_FILES[usize::from(which) % ROOT_FILES.len()];
+                self.set_fd(slot, open(path, libc::O_RDONLY));
+            }
             FileKind::Zero => self.set_fd(slot, open(c"/dev/zero", libc::O_RDWR)),
             FileKind::Epoll => self.set_fd(slot, call(libc::SYS_epoll_create1, &[0])),
             FileKind::Event => self.set_fd(slot, call(libc::SYS_eventfd2, &[1, 0])),

@@ -116,6 +116,19 @@ pub fn trace(on: bool) {
     }
 }
 
+/// Takes a CPU away for a moment, so that threads of pools have to move, or what was read of
+/// files, so that it has to be read anew: one of the two, in turn.
+pub fn disturb(turn: u64) {
+    let cpu = "/sys/devices/system/cpu/cpu1/online";
+    if turn % 2 == 0 {
+        let _ = fs::write("/proc/sys/vm/drop_caches", "1");
+    } else if Path::new(cpu).exists() {
+        for online in ["0", "1"] {
+            let _ = fs::write(cpu, online);
+        }
+    }
+}
+
 /// Says in the kernel's log which case begins, for who reads a report there.
 pub fn mark(case: u64) {
     if let Ok(mut log) = fs::OpenOptions::new().write(true).open("/dev/kmsg") {

@@ -134,6 +134,7 @@ impl Round {
         let last = Instant::now() + patience;
         let mut sound = true;
         let mut said = Instant::now();
+        let mut turn = 0;
         while !pids.is_empty() {
             let mut status = 0i32;
             let args = [
@@ -161,6 +162,10 @@ impl Round {
             if said.elapsed() >= Duration::from_secs(1) {
                 said = Instant::now();
                 report::progress(stats);
+                turn += 1;
+                if turn % 2 == 0 {
+                    guest::disturb(turn / 2);
+                }
             }
             if Instant::now() > last {
                 println!("saio-fuzz: FAILED: workers do not end");
