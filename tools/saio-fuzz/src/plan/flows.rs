@@ -39,7 +39,11 @@ pub(super) fn flow_work(random: &mut Random, ops: &mut Vec<Op>) {
         }
         1 => ops.push(Op::Register {
             ring,
-            fd: slots::any(random),
+            fd: if once_in(random, 8) {
+                slots::any(random)
+            } else {
+                slots::own_socket(random)
+            },
             flow: slots::flow(random),
             read_only: once_in(random, 8),
         }),

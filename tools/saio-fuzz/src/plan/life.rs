@@ -124,7 +124,7 @@ pub(super) fn failing(random: &mut Random) -> Op {
         }
         3..5 => Op::Register {
             ring: 0,
-            fd: slots::socket(random),
+            fd: slots::own_socket(random),
             flow: slots::flow(random),
             read_only: once_in(random, 8),
         },

@@ -79,7 +79,9 @@ pub fn prepare() -> Result<()> {
         // Programs that die are none of the kernel's faults.
         ("/proc/sys/debug/exception-trace", "0"),
         ("/proc/self/oom_score_adj", "-1000"),
+        // What connections of any kind keep after their end is soon given back.
         ("/proc/sys/net/ipv4/tcp_fin_timeout", "1"),
+        ("/proc/sys/net/mptcp/close_timeout", "1"),
     ];
     for (path, value) in settings {
         set(path, value);
