@@ -7,7 +7,7 @@ use rand::Rng;
 use super::calls;
 use super::entry;
 use super::number::{any32, once_in, pick, Random};
-use super::op::{Connection, Index, Op, Peer, SocketKind};
+use super::op::{Arg, Connection, Index, Op, Peer, SocketKind};
 use super::rings::submit;
 use super::slots;
 
@@ -129,7 +129,16 @@ pub(super) fn disturb(random: &mut Random, pair: u8) -> Op {
                     "splice",
                 ],
             );
-            Op::Direct(calls::named(random, name))
+            let mut call = calls::named(random, name);
+            match name {
+                "close_range" => {}
+                "splice" => call.args[2] = Arg::Fd(socket),
+                _ => call.args[0] = Arg::Fd(socket),
+            }
+            if name == "shutdown" {
+                call.args[1] = Arg::Num(random.random_range(0..4));
+            }
+            Op::Direct(call)
         }
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn setup(random: &mut Random, ring: u8, sensible: bool) -> Op {
         } else {
             pick(random, &[0, 0, words[1], 4096])
         };
-        words[3] = pick(random, &[0, 0, 1, 4, 64]);
+        words[3] = pick(random, &[0, 0, 0, 0, 64, 16, 4, 1]);
         words[4] = pick(random, &[0, 0, 4096, 65536, 1 << 20]);
         words[5] = pick(random, &[0, 0, 1, 5000, 100_000]);
     } else {

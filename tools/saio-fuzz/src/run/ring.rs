@@ -9,13 +9,17 @@ use saio::sys;
 
 use super::memory;
 use super::raw::{address, call, load, store};
-use super::world::World;
-use crate::plan::op::{EnterArg, Entry, Index, PoolCall};
+use super::world::{Ring, World};
+use crate::plan::op::{Arg, Connection, EnterArg, Entry, Index, PoolCall, SocketKind};
+use crate::plan::slots;
 
 const SETUP: i64 = sys::__NR_saio_setup as i64;
 const ENTER: i64 = sys::__NR_saio_enter as i64;
 const REGISTER: i64 = sys::__NR_saio_register as i64;
 const POOL: i64 = sys::__NR_saio_pool as i64;
+
+/// One entry in so many may name a flow that is none any more; others get a new one.
+const DEAD_FLOWS: u64 = 8;
 
 /// Names of pools: those that cases make, the one that is there, and wrong ones.
 const POOL_NAMES: [&[u8]; 10] = [
@@ -78,6 +82,7 @@ impl World {
         ring.cq_entries.store(params.cq_entries, Relaxed);
         ring.sq_off.store(params.sq_off, Relaxed);
         ring.cq_off.store(params.cq_off, Relaxed);
+        ring.flow_off.store(params.flow_off, Relaxed);
         ring.arena_off.store(params.arena_off, Relaxed);
         ring.tail.store(0, Relaxed);
         ring.head.store(0, Relaxed);
@@ -130,6 +135,11 @@ impl World {
         }
         let nr = entry.call.nr;
         let cookie = self.cookie.fetch_add(1, Relaxed);
+        if let Arg::Flow { flow, .. } = entry.call.args[0] {
+            if cookie % DEAD_FLOWS != 0 && !self.lives(base, ring, flow) {
+                self.revive(slot, flow);
+            }
+        }
         let sqe = sys::saio_sqe {
             nr,
             flags: entry.flags,
@@ -145,6 +155,31 @@ impl World {
         if entry.flags & sys::SQE_FLOW != 0 {
             self.stats.flow_entries.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Whether a flow is one of this ring, and its connection has not failed.
+    fn lives(&self, base: usize, ring: &Ring, flow: u8) -> bool {
+        let reference = self.flows[usize::from(flow)].load(Relaxed);
+        let place = (reference & 0xffff) as usize * 4 + ring.flow_off.load(Relaxed) as usize;
+        if place >= ring.arena_off.load(Relaxed) as usize {
+            return false;
+        }
+        let word: u32 = load(base + place);
+        let bits = word & (sys::SAIO_FLOW_USED | sys::SAIO_FLOW_STALE | sys::SAIO_FLOW_FAILED);
+        word >> 16 == reference >> 16 && bits == sys::SAIO_FLOW_USED
+    }
+
+    /// Makes a flow anew, with a connection of its own, as a server does for its next client.
+    fn revive(&self, ring: u8, flow: u8) {
+        let pair = flow % slots::PAIRS;
+        self.connect(&Connection {
+            pair,
+            kind: SocketKind::Tcp4,
+            sndbuf: 0,
+            rcvbuf: 0,
+            nonblocking: true,
+        });
+        self.register(ring, slots::SOCKETS + pair, flow, false);
     }
 
     pub(super) fn publish(&self, slot: u8, tail: Index) {

@@ -25,6 +25,8 @@ pub struct Ring {
     pub sq_off: AtomicU32,
     /// Offset of the completion queue.
     pub cq_off: AtomicU32,
+    /// Offset of the status words.
+    pub flow_off: AtomicU32,
     /// Offset of the arena.
     pub arena_off: AtomicU32,
     /// Index of the next entry.
