@@ -121,8 +121,14 @@ fn wait(pid: usize, limit: Duration) -> Option<i32> {
     (call(libc::SYS_wait4, &args) == pid as isize).then_some(status)
 }
 
-/// Prints where tasks of SAIO and those that cannot be interrupted are.
+/// Prints where tasks of SAIO and those that cannot be interrupted are; where CPUs are is told to
+/// the kernel's log.
 pub fn show_stacks() {
+    // Who spins may not be on a CPU just now.
+    for _ in 0..5 {
+        let _ = fs::write("/proc/sysrq-trigger", "l");
+        std::thread::sleep(Duration::from_millis(70));
+    }
     let Ok(processes) = fs::read_dir("/proc") else {
         return;
     };
