@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context as _, Result};
 use clap::{Args, ValueEnum};
 use saio_init::{Job, OUT_DIR, STATUS_INIT_FAILED, STATUS_TIMED_OUT};
 
@@ -153,6 +153,7 @@ impl Guest {
             image: kernel.image.clone(),
             init,
             time_limit: args.time_limit.map(Duration::from_secs),
+            logged_code: Vec::new(),
             dir: runs.join(run_name(name)),
         };
         let (accelerator, words) = choose(ctx, args, &machine)?;
@@ -196,6 +197,22 @@ impl Guest {
     /// Directory of the host that the guest sees as `/mnt/out`.
     pub fn out_dir(&self) -> PathBuf {
         self.machine.out_dir()
+    }
+
+    /// Has QEMU log code of these addresses that runs; where it does.
+    pub fn log_code(&mut self, ranges: &[(u64, u64)]) -> PathBuf {
+        self.machine.logged_code = ranges.to_vec();
+        self.machine.code_log()
+    }
+
+    /// Where its kernel was built.
+    ///
+    /// # Errors
+    ///
+    /// The image is elsewhere.
+    pub fn build_dir(&self) -> Result<PathBuf> {
+        let dir = self.kernel.image.ancestors().nth(4);
+        Ok(dir.context("no build directory")?.to_path_buf())
     }
 
     /// Boots and runs a command; its standard error is passed through.

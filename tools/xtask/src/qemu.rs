@@ -73,6 +73,8 @@ pub struct Machine {
     pub init: PathBuf,
     /// Time until the guest is ended; none: never.
     pub time_limit: Option<Duration>,
+    /// Addresses of code of which it is logged that it runs, from each to before the other.
+    pub logged_code: Vec<(u64, u64)>,
     /// Directory for the initramfs, the logs and what the guest brings back.
     pub dir: PathBuf,
 }
@@ -106,6 +108,11 @@ impl Machine {
         self.file("vtime.json")
     }
 
+    /// Where QEMU logs code that runs, see [`Machine::logged_code`].
+    pub fn code_log(&self) -> PathBuf {
+        self.file("code.log")
+    }
+
     /// A file in the run's directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
@@ -134,6 +141,15 @@ impl Machine {
         qemu.arg("-kernel").arg(&self.image);
         qemu.arg("-initrd").arg(self.file("initramfs.cpio"));
         qemu.arg("-append").arg(self.kernel_arguments(interactive));
+
+        if !self.logged_code.is_empty() {
+            let ranges = self.logged_code.iter();
+            let ranges = ranges.map(|(start, end)| format!("{start:#x}+{:#x}", end - start));
+            qemu.args(["-d", "in_asm", "-dfilter"])
+                .arg(ranges.collect::<Vec<_>>().join(","))
+                .arg("-D")
+                .arg(self.code_log());
+        }
 
         share(&mut qemu, TAG_ROOT, Path::new("/"), ",readonly=on");
         share(&mut qemu, TAG_OUT, &self.out_dir(), "");
@@ -363,6 +379,7 @@ mod tests {
             image: "/k/bzImage".into(),
             init: "/i/init".into(),
             time_limit: None,
+            logged_code: Vec::new(),
             dir: "/d,1".into(),
         }
     }
@@ -407,6 +424,14 @@ mod tests {
         assert!(line.contains("tsc=reliable idle=poll"));
         assert!(!line.contains("-icount"));
         assert!(!exec::show(&machine(Accelerator::Tcg).command(false)).contains("idle="));
+    }
+
+    #[test]
+    fn code_that_is_logged_is_given_by_start_and_length() {
+        let mut machine = machine(Accelerator::Tcg);
+        machine.logged_code = vec![(0x100, 0x180), (0x200, 0x201)];
+        let line = exec::show(&machine.command(false));
+        assert!(line.contains("-d in_asm -dfilter 0x100+0x80,0x200+0x1 -D /d,1/code.log"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 //! `./x test`: the steps in order, and the account of what passed.
 
+mod fuzz;
 mod guest;
 mod host;
 mod kernel;
@@ -32,6 +33,7 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     kernel::run(ctx, &mut report);
     guest::self_tests(ctx, &mut report);
     vtime::run(ctx, &mut report);
+    fuzz::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
     if list || ctx.dry_run {
         return Ok(0);

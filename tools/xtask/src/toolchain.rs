@@ -55,6 +55,11 @@ impl Toolchain {
         })
     }
 
+    /// A program of LLVM.
+    pub fn llvm(&self, name: &str) -> PathBuf {
+        self.llvm.join("bin").join(name)
+    }
+
     /// Directory for LIBCLANG_PATH.
     pub fn libclang(&self) -> PathBuf {
         self.llvm.join("lib")
