@@ -86,42 +86,60 @@ fn self_test_names(ctx: &Context) -> Result<Vec<String>> {
     Ok(list.lines().map(str::to_string).collect())
 }
 
-/// Servers that are compared with themselves under SAIO: a name, and how to say so. The first
+/// Servers that are compared with themselves under SAIO: a name, which server, and how. The first
 /// ones do all there is; the others fewer and smaller requests.
-const SERVERS: [(&str, &str); 8] = [
-    ("nginx", "--way http"),
-    ("nginx-pool-1x1", "--way http --mode pool"),
-    ("nginx-auto-1x1", "--way http --mode auto --quick"),
+const SERVERS: [(&str, &str, &str); 21] = [
+    ("nginx", "nginx", "--way http"),
+    ("nginx-pool-1x1", "nginx", "--way http --mode pool"),
+    ("nginx-auto-1x1", "nginx", "--mode auto --quick"),
     (
         "nginx-pool-2x2",
+        "nginx",
         "--way http --mode pool --workers 2 --threads 2 --quick",
     ),
     (
         "nginx-auto-2x2",
+        "nginx",
         "--way http --mode auto --workers 2 --threads 2 --quick",
     ),
     (
         "nginx-pool-4x3",
+        "nginx",
         "--way http --mode pool --workers 4 --threads 3 --quick",
     ),
     (
         "nginx-auto-4x3",
+        "nginx",
         "--way http --mode auto --workers 4 --threads 3 --quick",
     ),
     (
         "nginx-pool-4x1",
+        "nginx",
         "--way http --mode pool --workers 4 --quick",
     ),
+    ("lighttpd", "lighttpd", "--quick"),
+    ("lighttpd-auto-1x1", "lighttpd", "--mode auto --quick"),
+    ("redis", "redis", "--quick"),
+    ("redis-auto-1x1", "redis", "--mode auto --quick"),
+    ("valkey", "valkey", "--quick"),
+    ("memcached", "memcached", "--quick"),
+    ("memcached-pool-1x1", "memcached", "--mode pool --quick"),
+    ("haproxy", "haproxy", "--quick"),
+    ("haproxy-auto-1x1", "haproxy", "--mode auto --quick"),
+    ("node", "node", "--quick"),
+    ("uvicorn", "uvicorn", "--quick"),
+    ("echo", "echo", "--quick"),
+    ("echo-pool-1x1", "echo", "--mode pool --quick"),
 ];
 
 /// Tests of unmodified servers.
 pub fn servers(ctx: &Context, report: &mut Report) {
     let group = |name| format!("servers::verify.{name}.");
     let wanted: Vec<_> = (SERVERS.iter())
-        .filter(|(name, _)| report.wants_group(&group(name)))
+        .filter(|(name, ..)| report.wants_group(&group(name)))
         .collect();
     if report.list {
-        for (name, _) in wanted {
+        for (name, ..) in wanted {
             println!("{}..", group(name));
         }
         return;
@@ -133,11 +151,11 @@ pub fn servers(ctx: &Context, report: &mut Report) {
         report.record("servers::build", failure(format!("{error:#}")));
         return;
     }
-    for (name, how) in wanted {
+    for (name, server, how) in wanted {
         let mut argv = vec![
             ctx.program("saio-bench").display().to_string(),
             "verify".to_string(),
-            "nginx".to_string(),
+            (*server).to_string(),
             "--json".to_string(),
             format!("{OUT_DIR}/verify.json"),
         ];

@@ -7,6 +7,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
+use nix::sys::signal::Signal;
 
 use super::stress::joined;
 use crate::http::{field, Response};
@@ -24,6 +25,8 @@ const READERS: usize = 16;
 const SMALL_BUFFER: usize = 16 * 1024;
 /// How long a worker may take to go.
 const LIMIT: Duration = Duration::from_secs(60);
+/// After which a reload is asked for once more.
+const SIGNAL_AGAIN: Duration = Duration::from_secs(5);
 /// How long clients run undisturbed.
 const CALM: Duration = Duration::from_millis(200);
 /// How long a client waits before it tries to connect again.
@@ -126,7 +129,7 @@ pub fn reload(world: &World, pair: &mut Pair) -> Result<()> {
                 sleep(CALM);
                 let before = side.server.workers();
                 side.server.signal(signal)?;
-                wait_for_new_worker(side, &before)?;
+                wait_for_new_worker(side, signal, &before)?;
             }
             sleep(CALM);
             Ok(())
@@ -138,8 +141,10 @@ pub fn reload(world: &World, pair: &mut Pair) -> Result<()> {
     pair.stop()
 }
 
-fn wait_for_new_worker(side: &Side, before: &[u32]) -> Result<()> {
+/// Waits until the workers are others. A signal is lost on a master that is still about to start anew (HAProxy), so it is sent again.
+fn wait_for_new_worker(side: &Side, signal: Signal, before: &[u32]) -> Result<()> {
     let start = Instant::now();
+    let mut sent = start;
     // One that serves alone has no workers to look for.
     while side.server.has_master() {
         let now = side.server.workers();
@@ -151,6 +156,10 @@ fn wait_for_new_worker(side: &Side, before: &[u32]) -> Result<()> {
                 "workers are {now:?} and were {before:?} {} s after the reload",
                 LIMIT.as_secs()
             );
+        }
+        if sent.elapsed() > SIGNAL_AGAIN {
+            side.server.signal(signal)?;
+            sent = Instant::now();
         }
         sleep(Duration::from_millis(20));
     }
