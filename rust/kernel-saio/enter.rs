@@ -259,7 +259,7 @@ impl Batch<'_> {
                 self.inline += entries;
                 self.chained += u64::from(chained) * entries;
                 if refused.is_some() {
-                    // Behind the operation, which is the flow's last.
+                    // Done behind the operation, which is the flow's last.
                     begun.abort(errno::econnaborted());
                 }
                 begun.carry(op, follows)

@@ -87,8 +87,8 @@ struct State {
     /// Of the first in `queue`, and of the next to come.
     first: u64,
     next: u64,
-    /// Bytes of the arena in `head`, `queue` and what somebody other than the owner runs; those of
-    /// files take up nothing.
+    /// Bytes of the arena in `head`, `queue` and what runs, but for what the owner has just begun; those
+    /// of files take up nothing.
     bytes: u64,
     /// Bytes in `queue`, those of files too.
     waiting: u64,
@@ -102,8 +102,8 @@ struct State {
     detached: bool,
     /// Bytes counted in `ORPHAN_BYTES`, if this is an orphan.
     orphan: Option<u64>,
-    /// Too much is orphaned already: give up instead of waiting.
-    doomed: bool,
+    /// Who runs it, or is about to, is to reset the connection with this.
+    doomed: Option<Error>,
     /// When bytes last left, in jiffies.
     progress: usize,
     /// Sides whose shutdown is queued for a system call.
@@ -115,9 +115,15 @@ impl State {
         self.head.is_none() && self.first == self.next
     }
 
+    /// Whether an operation can be run now.
+    fn ready(&self) -> bool {
+        self.phase == Phase::Idle && self.empty() && !self.detached
+    }
+
     /// Whether there is nothing to know of the flow but its phase.
     fn simple(&self) -> bool {
-        self.empty() && !(self.full || self.busy || self.stuck || self.leaving || self.doomed)
+        self.empty()
+            && !(self.full || self.busy || self.stuck || self.leaving || self.doomed.is_some())
     }
 
     fn pop(&mut self) -> Option<Op> {
@@ -142,8 +148,8 @@ impl State {
 ///
 /// # Invariants
 ///
-/// `ss` is attached to a socket until `State::detached`, and the flow in the table of its ring; while
-/// the phase is `Running` neither ends, since a close makes an orphan then.
+/// `ss` is attached to a socket until `State::detached`, and the flow, once shown, in the table of its
+/// ring; while the phase is `Running` neither ends, since a close makes an orphan then.
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Flow {
@@ -220,7 +226,7 @@ impl Flow {
                     leaving: false,
                     detached: false,
                     orphan: None,
-                    doomed: false,
+                    doomed: None,
                     progress: 0,
                     shut: 0,
                 }, "saio::Flow::state"),
@@ -309,7 +315,7 @@ impl Flow {
         Locked { flow: self, st }
     }
 
-    /// Makes the flow run for the owner, if nothing is known of it but that it is idle.
+    /// Makes the flow run for the owner, if nothing stands before what it brings.
     ///
     /// # Safety
     ///
@@ -317,21 +323,33 @@ impl Flow {
     /// its ring does, which must outlive `'a`.
     #[inline]
     pub(crate) unsafe fn begin<'a>(&self) -> Option<Begun<'a>> {
-        if !self.phase.begin() {
+        if !self.phase.begin() && !self.begin_locked() {
             return None;
         }
-        // SAFETY: By the type invariant it is not detached, and so not taken out of the table, while
-        // its phase is `Running`, that is for as long as `Begun` is there.
+        // SAFETY: By the type invariant it is not detached, and so not taken out of the table, until its
+        // phase is not `Running` any more. That is the runner's to change, and nobody touches the flow
+        // after that.
         let flow = unsafe { &*ptr::from_ref(self) };
         // INVARIANT: The phase has just become `Running`.
         Some(Begun(flow))
+    }
+
+    /// Somebody has looked at the flow, or has to.
+    #[cold]
+    fn begin_locked(&self) -> bool {
+        let mut st = self.lock();
+        let idle = st.ready();
+        if idle {
+            st.phase = Phase::Running;
+        }
+        idle
     }
 
     /// Makes the flow run `op` for somebody else than the owner, who is shown that, if nothing stands
     /// before it: then [`Self::carry`] has to follow, otherwise [`Self::enqueue`].
     pub(crate) fn begin_shown(&self, op: &Op) -> bool {
         let mut st = self.lock();
-        if st.phase != Phase::Idle || !st.empty() || st.detached {
+        if !st.ready() {
             return false;
         }
         st.phase = Phase::Running;

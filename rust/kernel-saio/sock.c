@@ -392,7 +392,10 @@ static bool saio_sock_turn_away(struct saio_sock *ss)
 	if (!saio_rs_flow_busy(ss))
 		return false;
 	set_bit(SAIO_SOCK_WANTED_BIT, &ss->state);
-	/* The flow looks at the bit after it became idle: look once more. */
+	/*
+	 * Who is running it looks at the bit when it becomes idle, if somebody
+	 * has looked at the flow since it began: look once more.
+	 */
 	smp_mb__after_atomic();
 	if (saio_rs_flow_busy(ss))
 		return true;

@@ -37,6 +37,9 @@ impl Drop for Locked<'_> {
 
 /// A flow that the owner runs. If it does not, the flow is idle again in the end.
 ///
+/// Nobody counts a reference for it. What ends the phase may drop the flow, so that is the last that is
+/// done with it: [`Flow::finish`], and what [`Flow::carried`] comes to.
+///
 /// # Invariants
 ///
 /// The phase is `Running`, and nobody else knows that it is theirs to end.

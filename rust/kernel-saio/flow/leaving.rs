@@ -88,12 +88,25 @@ impl Flow {
         // SAFETY: The flow is attached, and the holder's file is being released.
         unsafe { bindings::saio_sock_adopt(self.ss.get()) };
         if number >= MAX_ORPHANS || held > MAX_ORPHAN_BYTES {
-            st.doomed = true;
+            st.doomed.get_or_insert(errno::enobufs());
             self.kick(0);
         } else {
             self.remind();
         }
         true
+    }
+
+    /// Counts `bytes` of the arena that what the owner has begun goes on holding.
+    pub(super) fn hold(&self, bytes: u64) {
+        let mut st = self.lock();
+        st.bytes += bytes;
+        // Closed by another thread meanwhile.
+        if let Some(counted) = &mut st.orphan {
+            *counted += bytes;
+            if ORPHAN_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_ORPHAN_BYTES {
+                st.doomed.get_or_insert(errno::enobufs());
+            }
+        }
     }
 
     /// Nobody is to add to the flow any more; it ends when what it holds has left.

@@ -42,7 +42,7 @@ impl Flow {
     pub(super) fn carried(&self, op: Op, outcome: Outcome, by: Runner<'_>) -> Carried {
         if matches!(by, Runner::Owner) {
             // From now on others may have to do with them.
-            self.lock().bytes += op.held();
+            self.hold(op.held());
         }
         Carried {
             result: self.ran(op, 0, outcome, by).0,
@@ -63,7 +63,7 @@ impl Flow {
     #[cold]
     fn finish_locked(&self, counted: u64, by: Runner<'_>) {
         let mut st = self.lock();
-        if st.empty() && !st.doomed {
+        if st.empty() && st.doomed.is_none() {
             self.rest(st);
         } else {
             st.bytes = st.bytes.saturating_sub(counted);
@@ -94,9 +94,9 @@ impl Flow {
         let mut turn = TURN;
         loop {
             let mut st = self.lock();
-            if st.doomed {
+            if let Some(err) = st.doomed {
                 drop(st);
-                return self.fail(None, errno::enobufs(), by);
+                return self.fail(None, err, by);
             }
             if turn == 0 && !st.empty() {
                 // Idle with something in the queue: the next turn is on its way.
@@ -168,8 +168,9 @@ impl Flow {
                 if let Runner::Thread(pool, _) = by {
                     pool.stats.parks.add(1);
                 }
-                if let Err(op) = self.park(op, moved, matches!(outcome, Outcome::Interrupted)) {
-                    self.fail(Some(op), errno::etimedout(), by);
+                let kick = matches!(outcome, Outcome::Interrupted);
+                if let Err((op, err)) = self.park(op, moved, kick) {
+                    self.fail(Some(op), err, by);
                 }
                 (answer, false)
             }
@@ -177,15 +178,23 @@ impl Flow {
     }
 
     /// Lets the flow wait for the socket with `op` at its head; gives `op` back if it has waited
-    /// too long.
-    pub(super) fn park(&self, op: Op, moved: u64, kick: bool) -> core::result::Result<(), Op> {
+    /// too long, or must not.
+    pub(super) fn park(
+        &self,
+        op: Op,
+        moved: u64,
+        kick: bool,
+    ) -> core::result::Result<(), (Op, Error)> {
         let mut st = self.lock();
         let now = glue::jiffies();
         if moved != 0 || !st.stuck {
             st.progress = now;
         }
-        if st.doomed || self.alone(&st) && now.wrapping_sub(st.progress) > leaving::patience() {
-            return Err(op);
+        if let Some(err) = st.doomed {
+            return Err((op, err));
+        }
+        if self.alone(&st) && now.wrapping_sub(st.progress) > leaving::patience() {
+            return Err((op, errno::etimedout()));
         }
         st.head = Some(op);
         st.phase = Phase::Parked;
@@ -255,7 +264,7 @@ impl Flow {
         match st.phase {
             Phase::Failed => return,
             Phase::Running => {
-                st.doomed = true;
+                st.doomed.get_or_insert(err);
                 return;
             }
             Phase::Parked => self.unpark(),
@@ -304,11 +313,11 @@ impl Flow {
             // An orphan that waits for what its owner has published and does not let go.
             Phase::Idle if st.orphan.is_some() => {
                 let waited = glue::jiffies().wrapping_sub(st.progress);
-                if !st.doomed && waited <= leaving::patience() {
+                if st.doomed.is_none() && waited <= leaving::patience() {
                     self.remind();
                     return;
                 }
-                st.doomed = true;
+                st.doomed.get_or_insert(errno::etimedout());
             }
             _ => return,
         }
