@@ -341,6 +341,11 @@ impl Ring {
         self.head.store(sq.consumer.head(), Ordering::Release);
     }
 
+    /// Whether the current task is the owner.
+    pub(crate) fn is_owned_here(&self) -> bool {
+        self.owner.is_current()
+    }
+
     /// Whether the current task is the owner and runs a batch.
     pub(crate) fn dispatching_here(&self) -> bool {
         self.owner.is_current() && self.gate.owner_inside()

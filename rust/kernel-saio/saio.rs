@@ -383,6 +383,8 @@ macro_rules! flow_hooks {
 flow_hooks! {
     /// Whether a write by another way has to wait.
     fn saio_rs_flow_busy(flow) -> bool { flow.busy() }
+    /// Whether a write by another way waits for what only the writer can do.
+    fn saio_rs_flow_stuck(flow) -> bool { flow.stuck() }
     /// The workqueue runs the flow.
     fn saio_rs_flow_work(flow) { flow.work(Runner::Queue) }
     /// The last descriptor is closed; whether the socket lives on.

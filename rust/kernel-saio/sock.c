@@ -419,8 +419,14 @@ int __saio_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 		return 0;
 	timeo = sock_sndtimeo(sock->sk, msg->msg_flags & MSG_DONTWAIT);
 	while (!ret && saio_sock_turn_away(ss)) {
-		if (!timeo) {
+		/* Nobody could let the owner go who does not dispatch itself. */
+		if (!timeo || saio_rs_flow_stuck(ss)) {
 			ret = -EAGAIN;
+			break;
+		}
+		/* What was waited for may be over each time, and wait again. */
+		if (signal_pending(current)) {
+			ret = sock_intr_errno(timeo);
 			break;
 		}
 		left = wait_event_interruptible_timeout(ss->drained,

@@ -63,6 +63,13 @@ impl Flow {
         }
     }
 
+    /// Whether all that keeps the flow busy is what the current task, the owner, has published, and
+    /// has to dispatch itself: a chain, or entries for whose completions there is no room.
+    pub(crate) fn stuck(&self) -> bool {
+        let st = self.lock();
+        st.ready() && self.ring.is_owned_here() && self.pending()
+    }
+
     /// The last descriptor is closed. Returns whether the socket has to live on.
     pub(crate) fn closed(&self) -> bool {
         self.ring.hand_over();
@@ -127,7 +134,9 @@ impl Flow {
         if st.phase != Phase::Idle || !st.empty() {
             return;
         }
-        if !st.detached {
+        // Still so: the one who was turned away goes on waiting for the next dispatch.
+        let waits = self.is_marked(bindings::saio_sock_bit_SAIO_SOCK_WANTED_BIT) && self.pending();
+        if !st.detached && !waits {
             // SAFETY: Under its state lock a flow that is not detached stays attached.
             unsafe { bindings::saio_sock_idle(self.ss.get(), false) };
         }

@@ -105,6 +105,7 @@ pub static ALL: &[Test] = &[
     test("flow.shutdown_queued", flow::shutdown_queued::run),
     test("flow.ebusy", flow::ebusy::run),
     test("flow.tls", flow::tls::run),
+    test("flow.blocking_owner", flow::blocking_owner::run),
     test("flow.blocking_writer", flow::blocking_writer::run),
     test("flow.peer_reset", flow::peer_reset::run),
     test("flow.linger0", flow::linger0::run),

@@ -3,6 +3,7 @@
 //! Flows.
 
 pub mod bad_entries;
+pub mod blocking_owner;
 pub mod blocking_writer;
 pub mod busy;
 pub mod close_now;
