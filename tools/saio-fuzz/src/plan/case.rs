@@ -9,7 +9,7 @@ use super::flows::{connection, flow_work};
 use super::life::{failing, identity, life};
 use super::number::{once_in, pick, Random};
 use super::op::{FileKind, Op};
-use super::pools::pool_step;
+use super::pools::{make_pool, pool_step};
 use super::rings::{attach, batch, ring_step, setup};
 use super::slots;
 
@@ -87,7 +87,14 @@ fn prologue(random: &mut Random) -> Vec<Op> {
         });
     }
     if once_in(random, 2) {
-        ops.push(attach(random, 0));
+        let attach = attach(random, 0);
+        if let Op::Attach {
+            name: name @ 2.., ..
+        } = attach
+        {
+            ops.push(make_pool(random, name));
+        }
+        ops.push(attach);
     }
     for pair in 0..random.random_range(0..7) {
         ops.push(Op::Connect(connection(random, pair)));

@@ -11,6 +11,25 @@ use super::op::{Op, PoolCall};
 use super::rings::attach;
 use super::slots;
 
+/// A pool that rings can be attached to: its name is `name`.
+pub(super) fn make_pool(random: &mut Random, name: u8) -> Op {
+    Op::Pool(PoolCall {
+        cmd: sys::SAIO_POOL_CREATE,
+        name,
+        set: sys::SAIO_POOL_SET_WORKERS | sys::SAIO_POOL_SET_GROUP,
+        workers: random.random_range(1..3),
+        gid: sys::SAIO_POOL_ANYBODY,
+        id: 0,
+        flags: 0,
+        max: 0,
+        idle: 0,
+        cpus: 0,
+        cpus_len: 0,
+        resv: 0,
+        size: 0,
+    })
+}
+
 pub(super) fn pool_step(random: &mut Random) -> Op {
     if once_in(random, 2) {
         let ring = slots::ring(random);

@@ -2,7 +2,7 @@
 
 //! Processes and threads of a case, from first to last.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 
 use saio::sys;
@@ -118,9 +118,18 @@ pub fn survive_signals() {
     }
 }
 
-/// Has SIGALRM sent every so many microseconds.
+/// What the times of cases are stretched by.
+static PACE: AtomicU32 = AtomicU32::new(1);
+
+/// Stretches the times of cases that are forked from now on.
+pub fn set_pace(factor: u32) {
+    PACE.store(factor, Relaxed);
+}
+
+/// Has SIGALRM sent every so many microseconds, at the pace of the machine.
 pub fn storm(period: u32) {
     let period = u64::from(if period == 0 { HEARTBEAT } else { period });
+    let period = (period * u64::from(PACE.load(Relaxed))).min(999_999);
     let interval = [0u64, period, 0, period];
     call(
         libc::SYS_setitimer,

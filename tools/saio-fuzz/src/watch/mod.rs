@@ -41,6 +41,7 @@ pub fn chosen(cli: &Cli, number: u64) -> Case {
 pub fn run(cli: &Cli) -> Result<bool> {
     guest::check(cli.i_know)?;
     guest::prepare()?;
+    run::set_pace(cli.time_factor);
     let stats = Stats::shared().context("no memory for counters")?;
     let workers = match cli.workers {
         Some(workers) => workers,
@@ -130,7 +131,7 @@ impl Round {
             pids.push(pid);
         }
         let cases = self.cases.len() as u32;
-        let patience = ROUND_GRACE * cli.time_factor + worker::CASE_LIMIT * cli.time_factor * cases;
+        let patience = ROUND_GRACE * cli.time_factor + worker::case_limit(cli.time_factor) * cases;
         let last = Instant::now() + patience;
         let mut sound = true;
         let mut said = Instant::now();

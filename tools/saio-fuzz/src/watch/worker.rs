@@ -13,8 +13,11 @@ use crate::run::{self, address, call};
 use crate::stats::{End, Stats};
 use crate::Cli;
 
-/// Time for a case; then it is killed.
-pub const CASE_LIMIT: Duration = Duration::from_millis(1000);
+/// Time for a case; then it is killed. Most that take so long wait for something that never comes:
+/// on slow machines they get less than the factor would give them.
+pub fn case_limit(factor: u32) -> Duration {
+    Duration::from_secs(1) * factor.div_ceil(4)
+}
 
 /// Time for a process that was killed, and for its files to be closed.
 const STUCK: Duration = Duration::from_secs(30);
@@ -81,7 +84,7 @@ fn one(case: Case, directory: &CString, factor: u32, stats: &'static Stats) -> R
     }
     let pid = pid as usize;
     let mut killed = false;
-    let mut status = wait(pid, CASE_LIMIT * factor);
+    let mut status = wait(pid, case_limit(factor));
     if status.is_none() {
         killed = true;
         call(libc::SYS_kill, &[pid, libc::SIGKILL as usize]);
