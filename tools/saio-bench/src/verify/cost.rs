@@ -299,14 +299,11 @@ fn cpu_when_idle(server: &Process) -> Result<u64> {
 
 /// The process that serves.
 fn serving(server: &Process) -> Result<u32> {
-    if server.has_master() {
-        return server.worker();
-    }
-    server
-        .tasks()
-        .first()
-        .copied()
-        .context("the server is gone")
+    let first = match server.workers().first() {
+        Some(worker) if server.has_master() => Some(*worker),
+        _ => server.tasks().first().copied(),
+    };
+    first.context("the server is gone")
 }
 
 fn write(file: &Path, value: &Value) -> Result<()> {
