@@ -227,6 +227,10 @@ mod unit {
 
     /// Tests of flows that do not run with every ring in a pool, and why.
     const NOT_POOLED: &[(&str, &str)] = &[
+        (
+            "blocking_owner",
+            "threads of the pool take what the owner alone dispatches inline",
+        ),
         ("register", "no entry runs"),
         ("register_full", "no entry runs"),
         ("register_connecting", "no entry runs"),
