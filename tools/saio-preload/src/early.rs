@@ -14,6 +14,16 @@ use crate::setup::{quiesce, register};
 use crate::stats::{self, Call, Flush, Why};
 use crate::tls::{self, Guard};
 
+/// Whether anything is known of `fd`. A call on what is not goes straight through, and is counted.
+#[inline]
+pub fn known(fd: c_int, call: Call) -> bool {
+    let tracked = fds::tracked(fd);
+    if !tracked {
+        stats::through(call, Why::Other);
+    }
+    tracked
+}
+
 /// Answers a write-side call on `fd` by `defer`, if `fd` is a flow of this thread or now
 /// becomes one. `None`: make the call; nothing that was queued is behind it.
 ///

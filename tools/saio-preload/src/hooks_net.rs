@@ -8,11 +8,14 @@ use std::sync::atomic::Ordering;
 use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, ssize_t};
 
 use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
-use crate::early::{early, give_up, never_early, sync_fd};
+use crate::early::{early, give_up, known, never_early, sync_fd};
 use crate::fds::{self, State};
 use crate::settings;
 use crate::setup::numbers_freed;
-use crate::stats::{self, Call, Why, ACCEPTED};
+use crate::stats::{Call, Why, ACCEPTED};
+
+#[cfg(test)]
+mod tests;
 
 /// Flags of a send that change nothing on a flow, but for `MSG_MORE`.
 const FLAGS: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
@@ -21,7 +24,7 @@ const FLAGS: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
 const ADDRESSED: c_int = -1;
 
 /// Longest array of buffers that is copied.
-const MAX_BUFFERS: c_int = 64;
+const MAX_BUFFERS: usize = 64;
 
 hook! {
     /// `write(2)`
@@ -68,28 +71,12 @@ hook! {
 hook! {
     /// `writev(2)`
     fn writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t {
-        if fds::tracked(fd) {
+        if known(fd, Call::Writev) {
             // SAFETY: the program's array.
-            let total = unsafe { total(iov, n) };
-            let why = || {
-                if n > MAX_BUFFERS {
-                    Why::Buffers
-                } else {
-                    Why::Size
-                }
-            };
-            let answer = early(fd, Call::Writev, total.is_some(), why, |engine, flow| {
-                engine.send(fd, flow, total.unwrap_or(0), false, |to| {
-                    // SAFETY: the program's array, of the length just added up; the engine
-                    // gives room for that.
-                    unsafe { gather(iov, n, to) }
-                })
-            });
+            let answer = unsafe { gather_early(fd, iov, n as usize, false, None, Call::Writev) };
             if let Some(ret) = answer {
                 return ret;
             }
-        } else {
-            stats::through(Call::Writev, Why::Other);
         }
         pass!(writev(fd, iov, n))
     }
@@ -135,10 +122,11 @@ hook! {
 hook! {
     /// `sendmsg(2)`
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
-        never_early(fd, Call::Sendmsg);
         // SAFETY: the program's message.
-        unsafe { hand_over(message) };
-        pass!(sendmsg(fd, message, flags))
+        match unsafe { message_early(fd, message, flags) } {
+            Some(ret) => ret,
+            None => pass!(sendmsg(fd, message, flags)),
+        }
     }
 }
 
@@ -166,13 +154,13 @@ hook! {
         value: *const c_void,
         len: socklen_t,
     ) -> c_int {
-        if fds::tracked(fd) {
-            let known = level == libc::IPPROTO_TCP
+        if known(fd, Call::Option) {
+            let deferrable = level == libc::IPPROTO_TCP
                 && (name == libc::TCP_CORK || name == libc::TCP_NODELAY)
                 && len as usize >= size_of::<c_int>()
                 && !value.is_null();
             let why = || Why::Option;
-            let answer = early(fd, Call::Option, known, why, |engine, flow| {
+            let answer = early(fd, Call::Option, deferrable, why, |engine, flow| {
                 // SAFETY: the program's value, long enough.
                 let on = unsafe { value.cast::<c_int>().read_unaligned() } != 0;
                 engine.option(fd, flow, name, on)
@@ -180,8 +168,6 @@ hook! {
             if let Some(ret) = answer {
                 return ret as c_int;
             }
-        } else {
-            stats::through(Call::Option, Why::Other);
         }
         pass!(setsockopt(fd, level, name, value, len))
     }
@@ -293,6 +279,71 @@ unsafe fn send_early(
     })
 }
 
+/// Queues a write of several buffers, unless there is an `obstacle`.
+///
+/// # Safety
+///
+/// `iov` must be null or point to `n` buffers.
+#[inline]
+unsafe fn gather_early(
+    fd: c_int,
+    iov: *const iovec,
+    n: usize,
+    more: bool,
+    obstacle: Option<Why>,
+    call: Call,
+) -> Option<ssize_t> {
+    // SAFETY: the caller's contract.
+    let total = unsafe { total(iov, n) };
+    let deferrable = total.is_some() && obstacle.is_none();
+    let why = || {
+        obstacle.unwrap_or(if n > MAX_BUFFERS {
+            Why::Buffers
+        } else {
+            Why::Size
+        })
+    };
+    early(fd, call, deferrable, why, |engine, flow| {
+        engine.send(fd, flow, total.unwrap_or(0), more, |to| {
+            // SAFETY: the caller's contract, and the length was just added up; the engine gives
+            // room for that.
+            unsafe { gather(iov, n, to) }
+        })
+    })
+}
+
+/// Queues a message of bytes alone.
+///
+/// # Safety
+///
+/// `message` must be null or a message header.
+#[inline]
+unsafe fn message_early(fd: c_int, message: *const msghdr, flags: c_int) -> Option<ssize_t> {
+    // SAFETY: the caller's contract.
+    unsafe { hand_over(message) };
+    if !known(fd, Call::Sendmsg) {
+        return None;
+    }
+    // SAFETY: as above.
+    let Some(message) = (unsafe { message.as_ref() }) else {
+        never_early(fd, Call::Sendmsg);
+        return None;
+    };
+    let obstacle = if message.msg_controllen != 0 {
+        Some(Why::Control)
+    } else if !message.msg_name.is_null() && message.msg_namelen != 0 {
+        Some(Why::Address)
+    } else if flags & !FLAGS != 0 {
+        Some(Why::Flags)
+    } else {
+        None
+    };
+    let (iov, n) = (message.msg_iov, message.msg_iovlen);
+    let more = flags & libc::MSG_MORE != 0;
+    // SAFETY: the caller's contract.
+    unsafe { gather_early(fd, iov, n, more, obstacle, Call::Sendmsg) }
+}
+
 /// Queues part of a file, if it is surely that long.
 ///
 /// # Safety
@@ -305,8 +356,7 @@ unsafe fn sendfile_early(
     offset: *mut off64_t,
     n: usize,
 ) -> Option<ssize_t> {
-    if !fds::tracked(out) {
-        stats::through(Call::Sendfile, Why::Other);
+    if !known(out, Call::Sendfile) {
         return None;
     }
     // SAFETY: the caller's contract.
@@ -345,12 +395,12 @@ unsafe fn sendfile_early(
 /// # Safety
 ///
 /// `iov` must be null or point to `n` buffers.
-unsafe fn total(iov: *const iovec, n: c_int) -> Option<usize> {
+unsafe fn total(iov: *const iovec, n: usize) -> Option<usize> {
     if iov.is_null() || !(1..=MAX_BUFFERS).contains(&n) {
         return None;
     }
     let mut total = 0usize;
-    for i in 0..n as usize {
+    for i in 0..n {
         // SAFETY: the caller's contract.
         total = total.checked_add(unsafe { (*iov.add(i)).iov_len })?;
     }
@@ -362,8 +412,8 @@ unsafe fn total(iov: *const iovec, n: c_int) -> Option<usize> {
 /// # Safety
 ///
 /// As for [`total`], and `to` must have room for what it returned.
-unsafe fn gather(iov: *const iovec, n: c_int, mut to: *mut u8) {
-    for i in 0..n as usize {
+unsafe fn gather(iov: *const iovec, n: usize, mut to: *mut u8) {
+    for i in 0..n {
         // SAFETY: the caller's contract. An empty buffer may have any address.
         unsafe {
             let buffer = *iov.add(i);

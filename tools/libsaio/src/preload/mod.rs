@@ -95,6 +95,8 @@ named! {
         Shutdown = "shutdown",
         /// An address was given.
         Address = "address",
+        /// Control data was given.
+        Control = "control",
         /// Flags that are not known to change nothing.
         Flags = "flags",
         /// No bytes, or more than are copied.

@@ -32,10 +32,11 @@ impl Calls {
     /// Every call.
     pub const ALL: Self = Self(u32::MAX);
     /// Those that a rule can name, with the names that it uses. All others are never queued.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("write", Self::of(Call::Write)),
         ("writev", Self::of(Call::Writev)),
         ("send", Self::of(Call::Send)),
+        ("sendmsg", Self::of(Call::Sendmsg)),
         ("sendfile", Self::of(Call::Sendfile)),
         ("setsockopt", Self::of(Call::Option)),
         (

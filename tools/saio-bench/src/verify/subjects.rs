@@ -50,8 +50,6 @@ pub struct Way {
     pub reload: Option<Signal>,
     /// Answers what it has read when the client says that it sends nothing more
     pub answers_half_closed: bool,
-    /// It sends by calls that the library defers
-    pub defers: bool,
     /// Requests that it takes before their answers were read
     pub at_once: usize,
 }
@@ -66,7 +64,6 @@ const COMMON: Way = Way {
     tests: groups::ANY,
     reload: None,
     answers_half_closed: true,
-    defers: true,
     at_once: usize::MAX,
 };
 
@@ -265,8 +262,6 @@ const MEMCACHED: Way = Way {
     start: |site| start_memcached(site, 1, false),
     stream: &Memcached,
     tests: groups::MEMCACHED,
-    // It sends by sendmsg, which passes.
-    defers: false,
     ..COMMON
 };
 

@@ -326,7 +326,7 @@ impl Pair {
             server.label()
         );
         ensure!(
-            stats.get("deferred") > 0 || !self.way.defers,
+            stats.get("deferred") > 0,
             "{} has deferred no call: it ran without SAIO; see saioctl doctor",
             server.label()
         );

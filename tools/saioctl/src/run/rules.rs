@@ -173,7 +173,7 @@ mod tests {
             (
                 "[program.x]\npass = [\n\"close\",\n\"read\"]\nreason = \"r\"\n",
                 4,
-                "pass: \"read\" is no call that is ever queued; known ones: write, writev, send, sendfile, setsockopt, close",
+                "pass: \"read\" is no call that is ever queued; known ones: write, writev, send, sendmsg, sendfile, setsockopt, close",
             ),
             ("[program.\"a=b\"]\noff = true\nreason = \"r\"\n", 1, "\"a=b\" cannot be a name or path"),
             ("[program.x]\n[program.x]\n", 2, "duplicate key"),
