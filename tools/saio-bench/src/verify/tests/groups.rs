@@ -17,9 +17,10 @@ const EVERY: Group = &[
     "half-close",
     "slow-readers",
     "resets",
-    "restart",
     "volume",
 ];
+/// For those that can be told to end at any moment.
+const RESTART: Group = &["restart"];
 /// For those without a limit of 1 MiB.
 const LARGE: Group = &["8m", "64m"];
 const UPLOADS: Group = &["aborted-uploads"];
@@ -40,12 +41,15 @@ const PIPELINED: Group = &["pipelined"];
 const DEEP: Group = &["pipelined", "pipelined-16", "pipelined-128"];
 
 /// Echo.
-pub const ANY: &[Group] = &[EVERY, LARGE, DEEP];
+pub const ANY: &[Group] = &[EVERY, RESTART, LARGE, DEEP];
 /// A server of files.
-pub const STATIC: &[Group] = &[EVERY, PIPELINED, LARGE, UPLOADS, HTTP, FILES, GRACEFUL];
+pub const STATIC: &[Group] = &[
+    EVERY, RESTART, PIPELINED, LARGE, UPLOADS, HTTP, FILES, GRACEFUL,
+];
 /// nginx.
 pub const NGINX: &[Group] = &[
     EVERY,
+    RESTART,
     PIPELINED,
     LARGE,
     UPLOADS,
@@ -58,6 +62,7 @@ pub const NGINX: &[Group] = &[
 pub const KERNEL_TLS: &[Group] = &[
     &["kernel-tls"],
     EVERY,
+    RESTART,
     PIPELINED,
     LARGE,
     UPLOADS,
@@ -74,6 +79,7 @@ pub const LIGHTTPD: &[Group] = STATIC;
 /// HAProxy.
 pub const HAPROXY: &[Group] = &[
     EVERY,
+    RESTART,
     PIPELINED,
     LARGE,
     UPLOADS,
@@ -83,18 +89,34 @@ pub const HAPROXY: &[Group] = &[
     &["dead-server"],
 ];
 /// An application on HTTP.
-pub const APPLICATION: &[Group] = &[EVERY, PIPELINED, LARGE, UPLOADS, HTTP, &["post", "chunked"]];
+pub const APPLICATION: &[Group] = &[
+    EVERY,
+    RESTART,
+    PIPELINED,
+    LARGE,
+    UPLOADS,
+    HTTP,
+    &["post", "chunked"],
+];
 /// Redis.
-pub const REDIS: &[Group] = &[EVERY, LARGE, UPLOADS, DEEP, &["pubsub", "bgsave", "digest"]];
+pub const REDIS: &[Group] = &[
+    EVERY,
+    RESTART,
+    LARGE,
+    UPLOADS,
+    DEEP,
+    &["pubsub", "bgsave", "digest"],
+];
 /// Redis with a log.
 pub const REDIS_LOG: &[Group] = &[
     EVERY,
+    RESTART,
     LARGE,
     UPLOADS,
     DEEP,
     &["pubsub", "bgsave", "digest", "kept-over-restart"],
 ];
 /// memcached.
-pub const MEMCACHED: &[Group] = &[EVERY, UPLOADS, DEEP, &["cas"]];
-/// memcached with TLS.
+pub const MEMCACHED: &[Group] = &[EVERY, RESTART, UPLOADS, DEEP, &["cas"]];
+/// memcached with TLS: its threads go on while its exit takes OpenSSL down, and may crash then.
 pub const MEMCACHED_TLS: &[Group] = &[EVERY, UPLOADS];
