@@ -73,7 +73,7 @@ impl Engine {
             flow,
             ..Flow::NONE
         };
-        fds::set(fd, State::flow(self.id, flow));
+        fds::set(fd, fds::get(fd).into_flow(self.id, flow));
         bump(&self.counters.flows);
         true
     }

@@ -98,7 +98,7 @@ fn candidate(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Resu
     }
     if state.value() == 0 {
         if !matches!(call, Call::Option) {
-            fds::set(fd, State::candidate(state.nonblock(), turn));
+            fds::set(fd, state.with_turn(turn));
         }
         return Err(Why::First);
     }

@@ -10,9 +10,9 @@ use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, 
 use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
 use crate::early::{early, give_up, known, never_early, sync_fd};
 use crate::fds::{self, State};
-use crate::settings;
 use crate::setup::numbers_freed;
 use crate::stats::{Call, Why, ACCEPTED};
+use crate::{reads, settings};
 
 #[cfg(test)]
 mod tests;
@@ -168,6 +168,7 @@ hook! {
             if let Some(ret) = answer {
                 return ret as c_int;
             }
+            reads::option(fd, level, name);
         }
         pass!(setsockopt(fd, level, name, value, len))
     }

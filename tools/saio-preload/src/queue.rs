@@ -42,7 +42,9 @@ const LOOK_EVERY: u32 = 16;
 const ALIVE: u64 = 0x5341_494f_5249_4e47;
 
 /// What is known of a flow besides the status word.
+// Of a size by which places are cheap to find.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 pub struct Flow {
     /// The descriptor it was registered by.
     pub fd: c_int,
@@ -59,6 +61,8 @@ pub struct Flow {
     pub more: bool,
     /// When last looked at it was busy with entries that wait for that to end.
     pub kept: bool,
+    /// Turn of the loop in which the last read came out short, 0 if it did not; see [`crate::reads`].
+    pub drained: u32,
 }
 
 impl Flow {
@@ -72,6 +76,7 @@ impl Flow {
         cork: Cork::Unknown,
         more: false,
         kept: false,
+        drained: 0,
     };
 }
 

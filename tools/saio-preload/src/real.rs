@@ -96,6 +96,7 @@ functions! {
     fn dup(fd: c_int) -> c_int;
     fn dup2(old: c_int, new: c_int) -> c_int;
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int;
+    fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
     fn epoll_pwait(
         epfd: c_int,
         events: *mut epoll_event,
@@ -189,6 +190,7 @@ functions! {
         timeout: *const timespec,
         mask: *const sigset_t,
     ) -> c_int;
+    fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t;
     fn select(
         n: c_int,
         read: *mut fd_set,
