@@ -40,7 +40,7 @@ pub enum Kind {
 }
 
 /// A [`Kind`] with what belongs to it, packed: kind in bits 0 to 3, non-blocking
-/// in bit 4, [`LEVEL`] and [`NEVER_LEVEL`] in 5 and 6, owner in bits 8 to 31, value in bits 32 to 63.
+/// in bit 4, [`LEVEL`], [`NEVER_LEVEL`] and [`RECORDS`] in 5 to 7, owner in bits 8 to 31, value in bits 32 to 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(u64);
 
@@ -50,6 +50,8 @@ const NONBLOCK: u64 = 1 << 4;
 const LEVEL: u64 = 1 << 5;
 /// Of a connection: it will not get [`LEVEL`] any more.
 const NEVER_LEVEL: u64 = 1 << 6;
+/// Of a connection: the kernel makes records (TLS) of what is written.
+const RECORDS: u64 = 1 << 7;
 
 impl State {
     /// Nothing is known.
@@ -78,7 +80,7 @@ impl State {
 
     /// This connection as a flow of `owner`.
     pub const fn into_flow(self, owner: u32, flow: FlowRef) -> Self {
-        Self(Self::flow(owner, flow).0 | self.0 & (LEVEL | NEVER_LEVEL))
+        Self(Self::flow(owner, flow).0 | self.0 & (LEVEL | NEVER_LEVEL | RECORDS))
     }
 
     /// This candidate, non-blocking or not.
@@ -103,6 +105,16 @@ impl State {
     /// This, never [`Self::level`] again.
     pub const fn without_level(self) -> Self {
         Self(self.0 & !LEVEL | NEVER_LEVEL)
+    }
+
+    /// This connection, of whose bytes the kernel makes records from now on.
+    pub const fn with_records(self) -> Self {
+        Self(self.0 | RECORDS)
+    }
+
+    /// Whether the kernel makes records of what is written.
+    pub const fn records(self) -> bool {
+        self.0 & RECORDS != 0
     }
 
     /// To be closed by `owner`.

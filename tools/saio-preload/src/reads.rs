@@ -30,9 +30,6 @@ mod tests;
 /// What epoll reports once only, or to one of several.
 const ONCE: u32 = (libc::EPOLLET | libc::EPOLLONESHOT | libc::EPOLLEXCLUSIVE) as u32;
 
-/// `TCP_INQ`: reads say how much is left.
-const TCP_INQ: c_int = 36;
-
 /// Answers a read of up to `n` bytes from `fd`, or makes it.
 #[inline]
 pub fn read(fd: c_int, n: usize, read: impl FnOnce() -> isize) -> isize {
@@ -69,19 +66,6 @@ pub fn watched(epfd: c_int, op: c_int, fd: c_int, events: u32) {
         fds::never_level(fd);
     } else if set.kind() == Kind::Epoll && set.level() && tls::id() == Some(set.owner()) {
         fds::set(fd, state.with_level());
-    }
-}
-
-/// Takes note of an option of a connection.
-#[cold]
-pub fn option(fd: c_int, level: c_int, name: c_int) {
-    let odd = match level {
-        libc::SOL_SOCKET => name == libc::SO_RCVLOWAT || name == libc::SO_OOBINLINE,
-        libc::IPPROTO_TCP => name == libc::TCP_ULP || name == TCP_INQ,
-        _ => false,
-    };
-    if odd {
-        fds::never_level(fd);
     }
 }
 

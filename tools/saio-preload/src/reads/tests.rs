@@ -12,10 +12,11 @@ use saio::preload::rules::Calls;
 use saio::sys::{SAIO_FLOW_FAILED, SAIO_FLOW_STALE};
 
 use super::*;
+use crate::early::option_made;
 use crate::fds::State;
 use crate::fixture::Fixture;
 use crate::stats::{Flush, Why};
-use crate::{hooks_fd, hooks_wait};
+use crate::{hooks_fd, hooks_proc, hooks_wait};
 
 const LEVEL: u32 = libc::EPOLLIN as u32;
 const ASKED: usize = 100;
@@ -185,7 +186,7 @@ fn what_speaks_against_it() {
         watched(other, libc::EPOLL_CTL_ADD, fd, LEVEL);
         assert!(!t.level());
     }
-    let against: [(&str, &dyn Fn()); 9] = [
+    let against: [(&str, &dyn Fn()); 10] = [
         ("edge", &|| {
             watched(set, libc::EPOLL_CTL_MOD, fd, LEVEL | libc::EPOLLET as u32)
         }),
@@ -214,14 +215,22 @@ fn what_speaks_against_it() {
             )
         }),
         ("none", &|| watched(set, libc::EPOLL_CTL_DEL, fd, 0)),
-        ("mark", &|| option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT)),
-        ("inline", &|| {
-            option(fd, libc::SOL_SOCKET, libc::SO_OOBINLINE)
+        ("mark", &|| {
+            option_made(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT)
         }),
-        ("tls", &|| option(fd, libc::IPPROTO_TCP, libc::TCP_ULP)),
-        // SAFETY: nothing is open by this number.
+        ("inline", &|| {
+            option_made(fd, libc::SOL_SOCKET, libc::SO_OOBINLINE)
+        }),
+        ("tls", &|| option_made(fd, libc::IPPROTO_TCP, libc::TCP_ULP)),
         ("size", &|| {
-            assert_eq!(unsafe { hooks_fd::ioctl(fd, libc::FIONREAD, 0) }, -1)
+            // SAFETY: nothing is open by this number.
+            assert_eq!(unsafe { hooks_fd::ioctl(fd, libc::FIONREAD, 0) }, -1);
+        }),
+        ("unseen", &|| {
+            let (nr, op) = (libc::SYS_epoll_ctl, libc::EPOLL_CTL_MOD as usize);
+            // SAFETY: nothing is open by these numbers.
+            let ret = unsafe { hooks_proc::syscall(nr, set as usize, op, fd as usize, 0, 0, 0) };
+            assert_eq!(ret, -1);
         }),
     ];
     for (what, something) in against {
@@ -232,7 +241,7 @@ fn what_speaks_against_it() {
         assert!(!t.level(), "{what}");
     }
     fresh(&mut t);
-    option(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE);
+    option_made(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE);
     assert!(t.level());
     // Becomes a flow, is made blocking, is duplicated.
     t.f.flow(0);
