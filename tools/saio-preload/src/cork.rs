@@ -9,6 +9,9 @@
 //! behind something in the queue is always queued too: [`MOST_OUTSTANDING`] leaves room for one of
 //! each flow. Corks need not be: without one the bytes only leave in other packets.
 //!
+//! Where the kernel makes TLS records, `MSG_MORE` leaves one unfinished that no uncork pushes. There
+//! both toggles are queued.
+//!
 //! [`MOST_OUTSTANDING`]: crate::queue::MOST_OUTSTANDING
 
 use std::ffi::c_int;
@@ -78,7 +81,11 @@ impl Engine {
             return self.gone(fd, flow);
         };
         let owed = !on && state.holds();
-        let was = state.cork;
+        let was = if state.records {
+            Cork::Unknown
+        } else {
+            state.cork
+        };
         let (cork, toggle) = was.set(on, state.more);
         // Before anything is flushed: nothing must be corked any more that the program uncorks.
         state.cork = cork;
@@ -176,6 +183,15 @@ impl Engine {
             }
             self.flows[index].cork = Cork::Real;
             self.push_option(fd, flow, libc::TCP_CORK, true);
+        }
+    }
+
+    /// From now on the kernel makes records of what is written. Nothing is queued, so that there is no
+    /// virtual cork.
+    #[cold]
+    pub fn makes_records(&mut self, flow: FlowRef) {
+        if let Some(state) = self.flows.get_mut(flow.index()) {
+            state.records = true;
         }
     }
 

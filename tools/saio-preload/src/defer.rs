@@ -68,12 +68,14 @@ impl Engine {
         let Some(place) = self.flows.get_mut(flow.index()) else {
             return false;
         };
+        let state = fds::get(fd);
         *place = Flow {
             fd,
             flow,
+            records: state.records(),
             ..Flow::NONE
         };
-        fds::set(fd, State::flow(self.id, flow));
+        fds::set(fd, state.into_flow(self.id, flow));
         bump(&self.counters.flows);
         true
     }

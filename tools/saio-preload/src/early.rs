@@ -15,6 +15,9 @@ use crate::setup::{quiesce, register};
 use crate::stats::{self, Call, Flush, Why};
 use crate::tls::{self, Guard};
 
+/// `TCP_INQ`: reads say how much is left.
+const TCP_INQ: c_int = 36;
+
 /// Whether anything is known of `fd`. A call on what is not goes straight through, and is counted.
 #[inline]
 pub fn known(fd: c_int, call: Call) -> bool {
@@ -101,7 +104,7 @@ fn candidate(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Resu
     let eager = settings::eager();
     if state.value() == 0 && (!eager || matches!(call, Call::Option)) {
         if !matches!(call, Call::Option) {
-            fds::set(fd, State::candidate(state.nonblock(), turn));
+            fds::set(fd, state.with_turn(turn));
         }
         return Err(Why::First);
     }
@@ -159,6 +162,27 @@ pub fn give_up(fd: c_int, why: Why) {
         }
         Kind::Candidate => fds::set(fd, State::through(why)),
         Kind::Closing => quiesce(Flush::Pass),
+        _ => {}
+    }
+}
+
+/// Takes note of an option that the program has set on a connection.
+#[cold]
+pub fn option_made(fd: c_int, level: c_int, name: c_int) {
+    match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_RCVLOWAT | libc::SO_OOBINLINE)
+        | (libc::IPPROTO_TCP, TCP_INQ) => fds::never_level(fd),
+        (libc::IPPROTO_TCP, libc::TCP_ULP) => {
+            fds::never_level(fd);
+            let state = fds::get(fd);
+            if matches!(state.kind(), Kind::Candidate | Kind::Flow) {
+                fds::set(fd, state.with_records());
+            }
+            let own = |engine: &Guard| state.kind() == Kind::Flow && engine.id == state.owner();
+            if let Some(mut engine) = tls::engine().filter(own) {
+                engine.makes_records(FlowRef::from_raw(state.value()));
+            }
+        }
         _ => {}
     }
 }

@@ -40,11 +40,18 @@ pub enum Kind {
 }
 
 /// A [`Kind`] with what belongs to it, packed: kind in bits 0 to 3, non-blocking
-/// in bit 4, owner in bits 8 to 31, value in bits 32 to 63.
+/// in bit 4, [`LEVEL`], [`NEVER_LEVEL`] and [`RECORDS`] in 5 to 7, owner in bits 8 to 31, value in bits 32 to 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(u64);
 
 const NONBLOCK: u64 = 1 << 4;
+/// Of a connection: its reads may be answered, see [`crate::reads`]. Of an epoll set: its owner
+/// sleeps in it.
+const LEVEL: u64 = 1 << 5;
+/// Of a connection: it will not get [`LEVEL`] any more.
+const NEVER_LEVEL: u64 = 1 << 6;
+/// Of a connection: the kernel makes records (TLS) of what is written.
+const RECORDS: u64 = 1 << 7;
 
 impl State {
     /// Nothing is known.
@@ -69,6 +76,45 @@ impl State {
     /// A flow of `owner`.
     pub const fn flow(owner: u32, flow: FlowRef) -> Self {
         Self::new(Kind::Flow, owner, flow.raw())
+    }
+
+    /// This connection as a flow of `owner`.
+    pub const fn into_flow(self, owner: u32, flow: FlowRef) -> Self {
+        Self(Self::flow(owner, flow).0 | self.0 & (LEVEL | NEVER_LEVEL | RECORDS))
+    }
+
+    /// This candidate, non-blocking or not.
+    pub const fn with_nonblock(self, on: bool) -> Self {
+        Self(self.0 & !NONBLOCK | if on { NONBLOCK } else { 0 })
+    }
+
+    /// This candidate, with the turn of the first response on it.
+    pub const fn with_turn(self, turn: u32) -> Self {
+        Self(self.0 as u32 as u64 | (turn as u64) << 32)
+    }
+
+    /// This, [`Self::level`] from now on if nothing speaks against it.
+    pub const fn with_level(self) -> Self {
+        Self(if self.0 & NEVER_LEVEL == 0 {
+            self.0 | LEVEL
+        } else {
+            self.0
+        })
+    }
+
+    /// This, never [`Self::level`] again.
+    pub const fn without_level(self) -> Self {
+        Self(self.0 & !LEVEL | NEVER_LEVEL)
+    }
+
+    /// This connection, of whose bytes the kernel makes records from now on.
+    pub const fn with_records(self) -> Self {
+        Self(self.0 | RECORDS)
+    }
+
+    /// Whether the kernel makes records of what is written.
+    pub const fn records(self) -> bool {
+        self.0 & RECORDS != 0
     }
 
     /// To be closed by `owner`.
@@ -123,6 +169,12 @@ impl State {
     #[inline]
     pub const fn nonblock(self) -> bool {
         self.0 & NONBLOCK != 0
+    }
+
+    /// Whether its reads may be answered; of an epoll set, whether its owner sleeps in it.
+    #[inline]
+    pub const fn level(self) -> bool {
+        self.0 & LEVEL != 0
     }
 }
 
@@ -224,17 +276,29 @@ pub fn size(fd: c_int) -> Option<u64> {
     slot.size.load(Ordering::Relaxed).checked_sub(1)
 }
 
-/// Notes that thread `owner` waits on the epoll set `fd`.
+/// Notes that thread `owner` waits on the epoll set `fd`, and whether it may sleep there.
 #[inline]
-pub fn waits(fd: c_int, owner: u32) {
+pub fn waits(fd: c_int, owner: u32, sleeps: bool) {
     let state = get(fd);
-    if state == State::epoll(owner) {
+    let ours = State::epoll(owner);
+    if state == ours.with_level() || state == ours && !sleeps {
         return;
     }
     match state.kind() {
-        Kind::Untracked | Kind::Through => set(fd, State::epoll(owner)),
-        Kind::Epoll => SHARED_EPOLL.store(true, Ordering::Relaxed),
+        Kind::Epoll if state != ours => SHARED_EPOLL.store(true, Ordering::Relaxed),
+        Kind::Untracked | Kind::Through | Kind::Epoll => {
+            set(fd, if sleeps { ours.with_level() } else { ours });
+        }
         _ => {}
+    }
+}
+
+/// Notes that the reads of the connection `fd` are never to be answered.
+#[cold]
+pub fn never_level(fd: c_int) {
+    let state = get(fd);
+    if matches!(state.kind(), Kind::Candidate | Kind::Flow) {
+        set(fd, state.without_level());
     }
 }
 

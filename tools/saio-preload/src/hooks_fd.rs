@@ -2,16 +2,27 @@
 
 //! Calls on file descriptors as such.
 
-use std::ffi::{c_char, c_int, c_uint, c_ulong};
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
-use libc::{mode_t, stat, stat64};
+use libc::{mode_t, size_t, ssize_t, stat, stat64};
 
 use crate::defer::Answer;
 use crate::early::{give_up, sync_fd};
 use crate::fds::{self, Kind, State};
 use crate::setup::{numbers_freed, quiesce};
 use crate::stats::{self, Call, Flush, Why};
-use crate::{errno, settings, tls};
+use crate::{errno, reads, settings, tls};
+
+hook! {
+    /// `read(2)`
+    fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+        if fds::get(fd).level() {
+            // SAFETY: the program's buffer.
+            return unsafe { read_level(fd, buf, n) };
+        }
+        pass!(read(fd, buf, n))
+    }
+}
 
 hook! {
     /// `close(2)`
@@ -160,6 +171,11 @@ hook! {
                 sync_fd(fd);
                 pass!(ioctl(fd, request, arg))
             }
+            // How much there is to read.
+            libc::FIONREAD => {
+                fds::never_level(fd);
+                pass!(ioctl(fd, request, arg))
+            }
             _ => pass!(ioctl(fd, request, arg)),
         }
     }
@@ -241,6 +257,16 @@ hook! {
     }
 }
 
+/// A read whose answer may be known. Out of the way of all others.
+///
+/// # Safety
+///
+/// As for the call.
+#[inline(never)]
+unsafe fn read_level(fd: c_int, buf: *mut c_void, n: usize) -> ssize_t {
+    reads::read(fd, n, || pass!(read(fd, buf, n)))
+}
+
 /// Before `new` becomes a copy of `old`. `false`, with `errno`: it cannot.
 fn vacate(old: c_int, new: c_int) -> bool {
     if fds::get(new).kind() == Kind::Own {
@@ -273,7 +299,7 @@ fn after_fcntl(fd: c_int, cmd: c_int, arg: usize, ret: c_int) {
 fn unblocking(fd: c_int, on: bool) {
     let state = fds::get(fd);
     match state.kind() {
-        Kind::Candidate => fds::set(fd, State::candidate(on, state.value())),
+        Kind::Candidate => fds::set(fd, state.with_nonblock(on)),
         Kind::Flow if !on => give_up(fd, Why::Blocking),
         _ => {}
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, ssize_t};
 
 use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
-use crate::early::{early, give_up, known, never_early, sync_fd};
+use crate::early::{early, give_up, known, never_early, option_made, sync_fd};
 use crate::fds::{self, State};
 use crate::settings;
 use crate::setup::numbers_freed;
@@ -168,6 +168,11 @@ hook! {
             if let Some(ret) = answer {
                 return ret as c_int;
             }
+            let ret = pass!(setsockopt(fd, level, name, value, len));
+            if ret == 0 {
+                option_made(fd, level, name);
+            }
+            return ret;
         }
         pass!(setsockopt(fd, level, name, value, len))
     }

@@ -8,9 +8,9 @@ use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 
 use saio::sys;
 
-use crate::hooks_fd;
 use crate::setup::{disown, forget, quiesce};
 use crate::stats::{self, Flush};
+use crate::{fds, hooks_fd};
 
 // `fork` itself needs no hook: handlers are registered, see `setup::install`.
 
@@ -191,6 +191,10 @@ hook! {
             | libc::SYS_epoll_pwait2
             | libc::SYS_io_uring_enter => {
                 quiesce(Flush::Pass);
+                pass!(syscall(nr, a, b, c, d, e, f))
+            }
+            libc::SYS_epoll_ctl => {
+                fds::never_level(c as c_int);
                 pass!(syscall(nr, a, b, c, d, e, f))
             }
             _ => pass!(syscall(nr, a, b, c, d, e, f)),

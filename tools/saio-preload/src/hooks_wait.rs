@@ -8,7 +8,7 @@ use libc::{epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, time
 
 use crate::setup::quiesce;
 use crate::stats::Flush;
-use crate::{errno, fds, tls};
+use crate::{errno, fds, reads, tls};
 
 /// Bytes of a signal mask, as the kernel counts them.
 const MASK_SIZE: u64 = 8;
@@ -23,7 +23,7 @@ hook! {
     ) -> c_int {
         let args = [epfd as u64, events as u64, max as u64, timeout as u64, 0, 0];
         // SAFETY: the caller's arguments for this very call.
-        match unsafe { turn(epfd, libc::SYS_epoll_wait, args) } {
+        match unsafe { turn(epfd, timeout != 0, libc::SYS_epoll_wait, args) } {
             Some(ret) => ret,
             None => pass!(epoll_wait(epfd, events, max, timeout)),
         }
@@ -48,7 +48,7 @@ hook! {
             MASK_SIZE,
         ];
         // SAFETY: the caller's arguments for this very call.
-        match unsafe { turn(epfd, libc::SYS_epoll_pwait, args) } {
+        match unsafe { turn(epfd, timeout != 0, libc::SYS_epoll_pwait, args) } {
             Some(ret) => ret,
             None => pass!(epoll_pwait(epfd, events, max, timeout, mask)),
         }
@@ -73,10 +73,23 @@ hook! {
             MASK_SIZE,
         ];
         // SAFETY: the caller's arguments for this very call.
-        match unsafe { turn(epfd, libc::SYS_epoll_pwait2, args) } {
+        match unsafe { turn(epfd, timeout.is_null(), libc::SYS_epoll_pwait2, args) } {
             Some(ret) => ret,
             None => pass!(epoll_pwait2(epfd, events, max, timeout, mask)),
         }
+    }
+}
+
+hook! {
+    /// `epoll_ctl(2)`
+    fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
+        let ret = pass!(epoll_ctl(epfd, op, fd, event));
+        if ret == 0 && fds::tracked(fd) {
+            // SAFETY: the kernel has read it, if the operation needs it.
+            let events = unsafe { event.as_ref() }.map_or(0, |event| event.events);
+            reads::watched(epfd, op, fd, events);
+        }
+        ret
     }
 }
 
@@ -153,16 +166,16 @@ hook! {
 }
 
 /// A turn of the loop ends: the queue is flushed together with the wait. `None`: nothing
-/// is queued (any more), the wait is to be made.
+/// is queued (any more), the wait is to be made. `sleeps` says that it may last.
 ///
 /// # Safety
 ///
 /// The arguments must be good for the call.
 #[inline]
-unsafe fn turn(epfd: c_int, nr: c_long, args: [u64; 6]) -> Option<c_int> {
+unsafe fn turn(epfd: c_int, sleeps: bool, nr: c_long, args: [u64; 6]) -> Option<c_int> {
     let id = tls::next_turn();
     if id != 0 {
-        fds::waits(epfd, id);
+        fds::waits(epfd, id, sleeps);
     }
     let mut engine = tls::engine()?;
     if engine.idle() {

@@ -11,6 +11,7 @@
 //! - `fds`, `tls`: what is known of descriptors and threads
 //! - `queue`, `flush`, `defer`: the engine of a thread, how its queue gets to run, and the calls
 //!   that it takes
+//! - `reads`: reads that need not be made
 //! - `early`, `setup`: when a call gets there; rings and flows
 //! - `hooks_*`: the functions that stand before libc's, `real`: those behind
 //! - `esca`: what servers patched for the original call
@@ -42,6 +43,7 @@ mod hooks_net;
 mod hooks_proc;
 mod hooks_wait;
 mod queue;
+mod reads;
 mod real;
 mod rules;
 mod say;

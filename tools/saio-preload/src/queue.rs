@@ -42,7 +42,9 @@ const LOOK_EVERY: u32 = 16;
 const ALIVE: u64 = 0x5341_494f_5249_4e47;
 
 /// What is known of a flow besides the status word.
+// Of a size by which places are cheap to find.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 pub struct Flow {
     /// The descriptor it was registered by.
     pub fd: c_int,
@@ -55,10 +57,15 @@ pub struct Flow {
     /// the next entry.
     pub head: u32,
     pub cork: Cork,
+    /// The kernel makes records (TLS) of its bytes. What was written with `MSG_MORE` stays in one that
+    /// is not finished, and no uncork pushes it: corks are never virtual.
+    pub records: bool,
     /// The last write had `MSG_MORE`, and there was no uncork since: TCP may hold bytes.
     pub more: bool,
     /// When last looked at it was busy with entries that wait for that to end.
     pub kept: bool,
+    /// Turn of the loop in which the last read came out short, 0 if it did not; see [`crate::reads`].
+    pub drained: u32,
 }
 
 impl Flow {
@@ -70,8 +77,10 @@ impl Flow {
         bytes: 0,
         head: 0,
         cork: Cork::Unknown,
+        records: false,
         more: false,
         kept: false,
+        drained: 0,
     };
 }
 

@@ -7,7 +7,6 @@
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::mem;
-use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libc::{
@@ -40,7 +39,24 @@ macro_rules! functions {
         #[allow(non_upper_case_globals)]
         mod slot {
             use super::*;
-            $(pub static $name: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());)*
+            $(pub static $name: AtomicPtr<c_void> = AtomicPtr::new(early::$name as *mut c_void);)*
+        }
+
+        /// What stands in the slots until the functions were looked up, so that nobody has to ask
+        /// whether they were.
+        mod early {
+            use super::*;
+            $(
+                #[cold]
+                pub unsafe extern "C" fn $name($($arg: $ty),*) -> $ret {
+                    if find(&slot::$name, concat!(stringify!($name), "\0")) {
+                        // SAFETY: the caller's contract; there is the libc function now.
+                        return unsafe { super::$name($($arg),*) };
+                    }
+                    errno::set(libc::ENOSYS);
+                    <$ret as Failed>::FAILED
+                }
+            )*
         }
 
         $(
@@ -51,16 +67,9 @@ macro_rules! functions {
             /// As for that function.
             #[inline]
             pub unsafe fn $name($($arg: $ty),*) -> $ret {
-                let mut function = slot::$name.load(Ordering::Relaxed);
-                if function.is_null() {
-                    function = find(&slot::$name, concat!(stringify!($name), "\0"));
-                    if function.is_null() {
-                        errno::set(libc::ENOSYS);
-                        return <$ret as Failed>::FAILED;
-                    }
-                }
-                // SAFETY: the dynamic linker's address of a function of this type; that
-                // it may be called like this is the caller's contract.
+                let function = slot::$name.load(Ordering::Relaxed);
+                // SAFETY: the dynamic linker's address of a function of this type, or that of ours;
+                // that it may be called like this is the caller's contract.
                 unsafe {
                     mem::transmute::<*mut c_void, unsafe extern "C" fn($($ty),*) -> $ret>(function)(
                         $($arg),*
@@ -87,6 +96,7 @@ functions! {
     fn dup(fd: c_int) -> c_int;
     fn dup2(old: c_int, new: c_int) -> c_int;
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int;
+    fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
     fn epoll_pwait(
         epfd: c_int,
         events: *mut epoll_event,
@@ -180,6 +190,7 @@ functions! {
         timeout: *const timespec,
         mask: *const sigset_t,
     ) -> c_int;
+    fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t;
     fn select(
         n: c_int,
         read: *mut fd_set,
@@ -230,9 +241,10 @@ functions! {
     fn writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t;
 }
 
-/// Looks a function up behind this library and remembers it. `name` ends with a zero byte.
+/// Looks a function up behind this library and remembers it, if there is one. `name` ends with a
+/// zero byte.
 #[cold]
-fn find(slot: &AtomicPtr<c_void>, name: &str) -> *mut c_void {
+fn find(slot: &AtomicPtr<c_void>, name: &str) -> bool {
     let name: *const c_char = name.as_ptr().cast();
     // SAFETY: a C string.
     let mut function = unsafe { libc::dlsym(libc::RTLD_NEXT, name) };
@@ -241,6 +253,29 @@ fn find(slot: &AtomicPtr<c_void>, name: &str) -> *mut c_void {
         // SAFETY: C strings.
         function = unsafe { libc::dlvsym(libc::RTLD_NEXT, name, c"GLIBC_2.2.5".as_ptr()) };
     }
-    slot.store(function, Ordering::Relaxed);
-    function
+    if !function.is_null() {
+        slot.store(function, Ordering::Relaxed);
+    }
+    !function.is_null()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_when_they_are_called() {
+        let slot = slot::__poll_chk.load(Ordering::Relaxed);
+        // SAFETY: waits for nothing.
+        assert_eq!(unsafe { __poll_chk(std::ptr::null_mut(), 0, 0, 0) }, 0);
+        assert_ne!(slot::__poll_chk.load(Ordering::Relaxed), slot);
+    }
+
+    #[test]
+    fn what_libc_does_not_have_stays_ours() {
+        let slot = AtomicPtr::new(std::ptr::dangling_mut());
+        let before = slot.load(Ordering::Relaxed);
+        assert!(!find(&slot, "no_such_function\0"));
+        assert_eq!(slot.load(Ordering::Relaxed), before);
+    }
 }

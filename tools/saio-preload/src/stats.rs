@@ -62,7 +62,7 @@ pub struct Counters {
     pub deferred: [AtomicU64; CALLS],
     /// Went straight through, and why.
     pub passed: Passed,
-    /// Answered with `EAGAIN` by the status word alone.
+    /// Answered with `EAGAIN`: by the status word alone, or reads.
     pub full: [AtomicU64; CALLS],
     /// Cork toggles that were answered and that nothing was queued for.
     pub folded: AtomicU64,
@@ -200,7 +200,7 @@ fn json(out: &mut impl Write) -> fmt::Result {
         ("waits_merged", sum(|c| &c.waits)),
         ("wakeups", sum(|c| &c.wakeups)),
         ("taken_by_others", sum(|c| &c.others)),
-        ("full", (0..CALLS).map(|i| sum(|c| &c.full[i])).sum()),
+        ("full", writes_again()),
         ("folded", sum(|c| &c.folded)),
         ("joined", sum(|c| &c.joined)),
         ("errors", sum(|c| &c.errors)),
@@ -231,6 +231,12 @@ fn json(out: &mut impl Write) -> fmt::Result {
         sum(|c| &c.flushes[i])
     })?;
     out.write_str("}\n")
+}
+
+/// Writes that were answered with `EAGAIN`.
+fn writes_again() -> u64 {
+    let writes = Call::ALL.iter().filter(|call| **call != Call::Read);
+    writes.map(|call| sum(|c| &c.full[*call as usize])).sum()
 }
 
 fn group<'a>(

@@ -54,6 +54,8 @@ named! {
         Close = "close",
         /// `close` of a file that was opened for reading
         CloseFile = "close_file",
+        /// `read`; only those are counted that were answered
+        Read = "read",
     }
 }
 
@@ -146,6 +148,6 @@ mod tests {
             assert_eq!(*why as usize, i);
             assert_eq!(Why::by_name(why.name()), Some(*why));
         }
-        assert_eq!(Call::by_name("read"), None);
+        assert_eq!(Call::by_name("recv"), None);
     }
 }

@@ -32,7 +32,7 @@ impl Calls {
     /// Every call.
     pub const ALL: Self = Self(u32::MAX);
     /// Those that a rule can name, with the names that it uses. All others are never queued.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 8] = [
         ("write", Self::of(Call::Write)),
         ("writev", Self::of(Call::Writev)),
         ("send", Self::of(Call::Send)),
@@ -43,6 +43,7 @@ impl Calls {
             "close",
             Self::of(Call::Close).and(Self::of(Call::CloseFile)),
         ),
+        ("read", Self::of(Call::Read)),
     ];
 
     /// One.
@@ -191,7 +192,7 @@ mod tests {
         let left = |text: &str| parse(text).count();
         assert_eq!(left(""), 0);
         assert_eq!(left("bash"), 0);
-        assert_eq!(left("a=read;b=off;c=close,"), 1);
+        assert_eq!(left("a=recv;b=off;c=close,"), 1);
     }
 
     #[test]

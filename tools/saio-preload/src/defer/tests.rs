@@ -8,6 +8,7 @@ use saio::sys::{SAIO_FLOW_STALE, SAIO_MODE_AUTO, SAIO_MODE_INLINE, SAIO_MODE_POO
 use saio::preload::rules::Calls;
 
 use super::*;
+use crate::early::option_made;
 use crate::fixture::{what, Fixture};
 use crate::queue::MOST_OUTSTANDING;
 
@@ -46,6 +47,30 @@ fn cork_around_a_file_is_not_told() {
         f.send_file(flow, 10);
         assert_eq!(ran(&mut f), ["send", "file"]);
     }
+}
+
+/// A record that was left unfinished is not pushed by an uncork.
+#[test]
+fn records_are_written_under_a_cork_that_the_kernel_knows() {
+    let (mut f, flow) = uncorked(4350, true);
+    let fd = f.fd(0);
+    tls::set_engine(&raw mut *f.engine);
+    option_made(fd, libc::IPPROTO_TCP, libc::TCP_ULP);
+    tls::set_engine(std::ptr::null_mut());
+    for _ in 0..2 {
+        f.cork(flow, true);
+        f.send(flow, 10);
+        f.send_file(flow, 10);
+        f.cork(flow, false);
+        assert_eq!(ran(&mut f), ["cork", "send", "file", "uncork"]);
+        assert_eq!(f.kernel.socket(0), Socket::default());
+    }
+    // A connection that did so before it became a flow.
+    fds::set(fd, State::candidate(true, 1).with_records());
+    let flow = f.flow(0);
+    f.cork(flow, true);
+    f.send(flow, 10);
+    assert_eq!(ran(&mut f), ["cork", "send"]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub struct Fate {
     pub joined: u64,
     /// Answered at once, and nothing queued.
     pub folded: u64,
-    /// Answered with `EAGAIN` by the status word.
+    /// Answered with `EAGAIN` by the library.
     pub local: u64,
     /// Went straight through.
     pub through: u64,

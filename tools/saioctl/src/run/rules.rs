@@ -171,9 +171,9 @@ mod tests {
             ("[program.x]\noff = true\nreason = \" \"\n", 3, "reason: takes one line"),
             ("[program.x]\npass = []\nreason = \"r\"\n", 2, "pass: names no call; known ones: write, "),
             (
-                "[program.x]\npass = [\n\"close\",\n\"read\"]\nreason = \"r\"\n",
+                "[program.x]\npass = [\n\"close\",\n\"recv\"]\nreason = \"r\"\n",
                 4,
-                "pass: \"read\" is no call that is ever queued; known ones: write, writev, send, sendmsg, sendfile, setsockopt, close",
+                "pass: \"recv\" is no call that is ever queued; known ones: write, writev, send, sendmsg, sendfile, setsockopt, close, read",
             ),
             ("[program.\"a=b\"]\noff = true\nreason = \"r\"\n", 1, "\"a=b\" cannot be a name or path"),
             ("[program.x]\n[program.x]\n", 2, "duplicate key"),
