@@ -29,6 +29,9 @@ use worker::Worker;
 
 pub(crate) type Name = [u8; bindings::SAIO_POOL_NAME_LEN as usize];
 
+/// Stands for the default pool in a call, and for no pool in an answer.
+pub(crate) const NO_NAME: Name = [0; bindings::SAIO_POOL_NAME_LEN as usize];
+
 /// What an operator sets.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings {

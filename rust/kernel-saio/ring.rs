@@ -17,6 +17,7 @@ use crate::{
         sched::Mode,
     },
     mem::{Layout, Mem, Sqe},
+    pool::NO_NAME,
     stats::RingStats,
 };
 use attach::Link;
@@ -397,7 +398,7 @@ impl Ring {
             owner: self.owner.as_ptr(),
             ring: self.id,
             mode: self.mode() as u32,
-            pool: self.pool().map_or([0; _], |pool| pool.name),
+            pool: self.pool().map_or(NO_NAME, |pool| pool.name),
             published: tail.wrapping_sub(head).min(self.mem.layout.sq_entries),
             sq_entries: self.mem.layout.sq_entries,
             flows: used,

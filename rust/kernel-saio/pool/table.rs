@@ -2,7 +2,7 @@
 
 //! All pools, and the commands of `saio_pool`.
 
-use super::{Name, Pool, Settings};
+use super::{Name, Pool, Settings, NO_NAME};
 use crate::{logic::sched::Mode, ring::Ring};
 use core::{
     ptr,
@@ -160,7 +160,7 @@ pub(crate) fn init() -> Result {
 /// The pool of that name, if the current task may attach rings to it; an empty one means the
 /// default.
 pub(crate) fn usable(name: &Name) -> Result<Arc<Pool>> {
-    let name = if *name == [0; _] {
+    let name = if *name == NO_NAME {
         default_name()
     } else {
         check_name(name)?;
@@ -329,7 +329,7 @@ pub(crate) fn attach(ring: ArcBorrow<'_, Ring>, attach: &bindings::saio_ring_poo
         return Err(EINVAL);
     }
     if mode == Mode::Inline {
-        if attach.name != [0; _] {
+        if attach.name != NO_NAME {
             return Err(EINVAL);
         }
         ring.detach(false);
