@@ -81,7 +81,7 @@ impl Engine {
             return self.gone(fd, flow);
         };
         let owed = !on && state.holds();
-        let was = if state.records {
+        let was = if fds::get(fd).records() {
             Cork::Unknown
         } else {
             state.cork
@@ -183,15 +183,6 @@ impl Engine {
             }
             self.flows[index].cork = Cork::Real;
             self.push_option(fd, flow, libc::TCP_CORK, true);
-        }
-    }
-
-    /// From now on the kernel makes records of what is written. Nothing is queued, so that there is no
-    /// virtual cork.
-    #[cold]
-    pub fn makes_records(&mut self, flow: FlowRef) {
-        if let Some(state) = self.flows.get_mut(flow.index()) {
-            state.records = true;
         }
     }
 

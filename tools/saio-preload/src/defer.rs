@@ -72,7 +72,6 @@ impl Engine {
         *place = Flow {
             fd,
             flow,
-            records: state.records(),
             ..Flow::NONE
         };
         fds::set(fd, state.into_flow(self.id, flow));
@@ -169,6 +168,12 @@ impl Engine {
                 (Call::Close, self.close_connection(fd))
             }
             Kind::Candidate if self.queued != 0 => (Call::Close, self.close_connection(fd)),
+            // One that this process has made, or shut down: nobody else has it.
+            Kind::Through
+                if self.queued != 0 && matches!(state.why(), Why::Other | Why::Shutdown) =>
+            {
+                (Call::Close, self.close_connection(fd))
+            }
             // Known to be regular, and open for reading only: nothing can fail. A queued
             // `sendfile` may name it.
             Kind::File

@@ -174,14 +174,7 @@ pub fn option_made(fd: c_int, level: c_int, name: c_int) {
         | (libc::IPPROTO_TCP, TCP_INQ) => fds::never_level(fd),
         (libc::IPPROTO_TCP, libc::TCP_ULP) => {
             fds::never_level(fd);
-            let state = fds::get(fd);
-            if matches!(state.kind(), Kind::Candidate | Kind::Flow) {
-                fds::set(fd, state.with_records());
-            }
-            let own = |engine: &Guard| state.kind() == Kind::Flow && engine.id == state.owner();
-            if let Some(mut engine) = tls::engine().filter(own) {
-                engine.makes_records(FlowRef::from_raw(state.value()));
-            }
+            fds::makes_records(fd);
         }
         _ => {}
     }

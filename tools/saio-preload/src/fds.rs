@@ -246,16 +246,7 @@ pub fn set_file(fd: c_int) {
 /// Forgets `fd` if its close was queued by `owner`; `false` if the number has
 /// already become something else.
 pub fn closed(fd: c_int, owner: u32) -> bool {
-    TABLE.get(fd as usize).is_some_and(|slot| {
-        slot.state
-            .compare_exchange(
-                State::closing(owner).0,
-                0,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
-            .is_ok()
-    })
+    replace(fd, State::closing(owner), State::UNTRACKED)
 }
 
 /// Notes the size of a file.
@@ -293,12 +284,39 @@ pub fn waits(fd: c_int, owner: u32, sleeps: bool) {
     }
 }
 
+/// Notes `new` of `fd` if it is still `old`: not if another thread has closed it or got it.
+#[inline]
+pub fn replace(fd: c_int, old: State, new: State) -> bool {
+    TABLE.get(fd as usize).is_some_and(|slot| {
+        slot.state
+            .compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    })
+}
+
 /// Notes that the reads of the connection `fd` are never to be answered.
 #[cold]
 pub fn never_level(fd: c_int) {
-    let state = get(fd);
-    if matches!(state.kind(), Kind::Candidate | Kind::Flow) {
-        set(fd, state.without_level());
+    note(fd, State::without_level);
+}
+
+/// Notes that the kernel makes records of what is written to the connection `fd`.
+#[cold]
+pub fn makes_records(fd: c_int) {
+    note(fd, State::with_records);
+}
+
+/// Adds to what is known of a connection, whoever has it by now.
+fn note(fd: c_int, add: impl Fn(State) -> State) {
+    loop {
+        let old = get(fd);
+        let new = add(old);
+        if !matches!(old.kind(), Kind::Candidate | Kind::Flow)
+            || new == old
+            || replace(fd, old, new)
+        {
+            return;
+        }
     }
 }
 
@@ -364,29 +382,29 @@ mod tests {
 
     #[test]
     fn size_belongs_to_a_file() {
-        set_file(10);
-        assert_eq!(size(10), None);
-        set_size(10, 0);
-        assert_eq!(size(10), Some(0));
-        set(10, State::candidate(true, 0));
-        assert_eq!(size(10), None);
+        set_file(9010);
+        assert_eq!(size(9010), None);
+        set_size(9010, 0);
+        assert_eq!(size(9010), Some(0));
+        set(9010, State::candidate(true, 0));
+        assert_eq!(size(9010), None);
     }
 
     #[test]
     fn reused_number_is_left_alone() {
-        set(20, State::closing(5));
-        assert!(!closed(20, 6));
-        assert!(closed(20, 5));
-        set(20, State::candidate(true, 0));
-        assert!(!closed(20, 5));
-        assert_eq!(get(20).kind(), Kind::Candidate);
+        set(9020, State::closing(5));
+        assert!(!closed(9020, 6));
+        assert!(closed(9020, 5));
+        set(9020, State::candidate(true, 0));
+        assert!(!closed(9020, 5));
+        assert_eq!(get(9020).kind(), Kind::Candidate);
     }
 
     #[test]
     fn walk_shows_what_is_tracked() {
-        set(31, State::STATS);
-        set(33, State::RING);
-        let seen: Vec<_> = all(30, 35).map(|(fd, _)| fd).collect();
-        assert_eq!(seen, [31, 33]);
+        set(9031, State::STATS);
+        set(9033, State::RING);
+        let seen: Vec<_> = all(9030, 9035).map(|(fd, _)| fd).collect();
+        assert_eq!(seen, [9031, 9033]);
     }
 }

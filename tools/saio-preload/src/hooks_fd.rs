@@ -171,8 +171,8 @@ hook! {
                 sync_fd(fd);
                 pass!(ioctl(fd, request, arg))
             }
-            // How much there is to read.
-            libc::FIONREAD => {
+            // How much there is to read; a signal, which comes once only.
+            libc::FIONREAD | libc::FIOASYNC => {
                 fds::never_level(fd);
                 pass!(ioctl(fd, request, arg))
             }
@@ -282,7 +282,15 @@ fn vacate(old: c_int, new: c_int) -> bool {
 fn before_fcntl(fd: c_int, cmd: c_int, arg: usize) {
     match cmd {
         libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => give_up(fd, Why::Shared),
-        libc::F_SETFL if arg as c_int & libc::O_NONBLOCK == 0 => unblocking(fd, false),
+        libc::F_SETFL => {
+            if arg as c_int & libc::O_NONBLOCK == 0 {
+                unblocking(fd, false);
+            }
+            if arg as c_int & libc::O_ASYNC != 0 {
+                // A signal comes once only.
+                fds::never_level(fd);
+            }
+        }
         _ => {}
     }
 }

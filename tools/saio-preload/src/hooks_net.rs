@@ -10,9 +10,9 @@ use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, 
 use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
 use crate::early::{early, give_up, known, never_early, option_made, sync_fd};
 use crate::fds::{self, State};
-use crate::settings;
-use crate::setup::numbers_freed;
+use crate::setup::{addresses_freed, numbers_freed};
 use crate::stats::{Call, Why, ACCEPTED};
+use crate::{errno, settings};
 
 #[cfg(test)]
 mod tests;
@@ -209,7 +209,26 @@ hook! {
     /// `connect(2)`
     fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int {
         give_up(fd, Why::Other);
-        pass!(connect(fd, addr, len))
+        let mut ret = pass!(connect(fd, addr, len));
+        if ret < 0 && addresses_freed() {
+            ret = pass!(connect(fd, addr, len));
+        }
+        if ret < 0 && errno::get() == libc::EINPROGRESS {
+            // A non-blocking connection of our own. Only its close may be queued.
+            fds::set(fd, State::through(Why::Other));
+        }
+        ret
+    }
+}
+
+hook! {
+    /// `bind(2)`
+    fn bind(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int {
+        let ret = pass!(bind(fd, addr, len));
+        if ret < 0 && addresses_freed() {
+            return pass!(bind(fd, addr, len));
+        }
+        ret
     }
 }
 

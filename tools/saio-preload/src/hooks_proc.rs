@@ -176,8 +176,6 @@ hook! {
             | libc::SYS_getsockopt
             | libc::SYS_shutdown
             | libc::SYS_dup
-            | libc::SYS_fcntl
-            | libc::SYS_ioctl
             | libc::SYS_execve
             | libc::SYS_execveat
             | libc::SYS_exit
@@ -192,6 +190,16 @@ hook! {
             | libc::SYS_io_uring_enter => {
                 quiesce(Flush::Pass);
                 pass!(syscall(nr, a, b, c, d, e, f))
+            }
+            libc::SYS_fcntl => {
+                quiesce(Flush::Pass);
+                // SAFETY: as above.
+                c_long::from(unsafe { hooks_fd::fcntl(a as c_int, b as c_int, c) })
+            }
+            libc::SYS_ioctl => {
+                quiesce(Flush::Pass);
+                // SAFETY: as above.
+                c_long::from(unsafe { hooks_fd::ioctl(a as c_int, b as _, c) })
             }
             libc::SYS_epoll_ctl => {
                 fds::never_level(c as c_int);

@@ -83,13 +83,17 @@ hook! {
 hook! {
     /// `epoll_ctl(2)`
     fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
-        let ret = pass!(epoll_ctl(epfd, op, fd, event));
-        if ret == 0 && fds::tracked(fd) {
-            // SAFETY: the kernel has read it, if the operation needs it.
-            let events = unsafe { event.as_ref() }.map_or(0, |event| event.events);
-            reads::watched(epfd, op, fd, events);
+        if !fds::tracked(fd) {
+            return pass!(epoll_ctl(epfd, op, fd, event));
         }
-        ret
+        let events = if op == libc::EPOLL_CTL_DEL {
+            // The kernel does not look at it either.
+            0
+        } else {
+            // SAFETY: null or the program's event.
+            unsafe { event.as_ref() }.map_or(0, |event| event.events)
+        };
+        reads::watch(epfd, op, fd, events, || pass!(epoll_ctl(epfd, op, fd, event)))
     }
 }
 

@@ -57,9 +57,6 @@ pub struct Flow {
     /// the next entry.
     pub head: u32,
     pub cork: Cork,
-    /// The kernel makes records (TLS) of its bytes. What was written with `MSG_MORE` stays in one that
-    /// is not finished, and no uncork pushes it: corks are never virtual.
-    pub records: bool,
     /// The last write had `MSG_MORE`, and there was no uncork since: TCP may hold bytes.
     pub more: bool,
     /// When last looked at it was busy with entries that wait for that to end.
@@ -77,7 +74,6 @@ impl Flow {
         bytes: 0,
         head: 0,
         cork: Cork::Unknown,
-        records: false,
         more: false,
         kept: false,
         drained: 0,

@@ -54,19 +54,29 @@ pub fn read(fd: c_int, n: usize, read: impl FnOnce() -> isize) -> isize {
     got
 }
 
-/// Takes note of an `epoll_ctl` that was done.
+/// Makes an `epoll_ctl` by `ctl` and takes note of it. `events` are not looked at for a removal.
 #[inline(never)]
-pub fn watched(epfd: c_int, op: c_int, fd: c_int, events: u32) {
+pub fn watch(epfd: c_int, op: c_int, fd: c_int, events: u32, ctl: impl FnOnce() -> c_int) -> c_int {
     let state = fds::get(fd);
     if !matches!(state.kind(), Kind::Candidate | Kind::Flow) {
-        return;
+        return ctl();
     }
-    let set = fds::get(epfd);
     if op == libc::EPOLL_CTL_DEL || events & ONCE != 0 {
+        // Before another thread can have it.
         fds::never_level(fd);
-    } else if set.kind() == Kind::Epoll && set.level() && tls::id() == Some(set.owner()) {
-        fds::set(fd, state.with_level());
+        return ctl();
     }
+    let ret = ctl();
+    let set = fds::get(epfd);
+    if ret == 0
+        && set.kind() == Kind::Epoll
+        && set.level()
+        && tls::id() == Some(set.owner())
+        && state.with_level() != state
+    {
+        fds::replace(fd, state, state.with_level());
+    }
+    ret
 }
 
 impl Engine {
@@ -95,7 +105,8 @@ impl Engine {
 
     /// A read has left nothing.
     fn drained(&mut self, flow: FlowRef) {
-        if let Some(place) = self.flows.get_mut(flow.index()) {
+        let place = self.flows.get_mut(flow.index());
+        if let Some(place) = place.filter(|place| place.flow == flow) {
             place.drained = tls::turn();
         }
     }

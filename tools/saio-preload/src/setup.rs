@@ -48,14 +48,21 @@ pub fn quiesce(why: Flush) {
     }
 }
 
-/// Whether numbers come free by running the closes that this thread has put off.
-/// `errno` says that there are none left.
+/// Whether `errno` says that there are no numbers left, and some come free by running the closes
+/// that this thread has put off.
 #[cold]
 pub fn numbers_freed() -> bool {
-    let errno = crate::errno::get();
-    if errno != libc::EMFILE && errno != libc::ENFILE {
-        return false;
-    }
+    matches!(crate::errno::get(), libc::EMFILE | libc::ENFILE) && closed_now()
+}
+
+/// As [`numbers_freed`], of addresses and ports.
+#[cold]
+pub fn addresses_freed() -> bool {
+    matches!(crate::errno::get(), libc::EADDRINUSE | libc::EADDRNOTAVAIL) && closed_now()
+}
+
+/// Runs the closes that this thread has put off, if there are any.
+fn closed_now() -> bool {
     let Some(mut engine) = tls::engine() else {
         return false;
     };
@@ -94,6 +101,11 @@ pub fn register(fd: c_int) -> Result<FlowRef, Why> {
             bump(&engine.counters.refused);
             match error.raw_os_error() {
                 Some(libc::ENOSPC) => Why::Slots,
+                Some(libc::EEXIST) => {
+                    // It is a flow that the table has lost. Something may be queued for it.
+                    engine.sync(Flush::Pass);
+                    Why::Refused
+                }
                 _ => Why::Refused,
             }
         }

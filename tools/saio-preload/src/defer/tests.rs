@@ -426,10 +426,26 @@ fn closes_say_why_they_are_made() {
     fds::set_file(file);
     fds::set_size(file, 100);
 
+    // Of a connection that goes straight through, if nobody else has it.
+    for (why, answer) in [
+        (Why::Other, Answer::Done(0)),
+        (Why::Shutdown, Answer::Done(0)),
+        (Why::Shared, Answer::Pass(Why::Shared)),
+        (Why::Blocking, Answer::Pass(Why::Blocking)),
+    ] {
+        let through = f.base + 14;
+        fds::set(through, State::through(why));
+        f.engine.sync(Flush::Pass);
+        assert_eq!(of(&mut f, through), Answer::Pass(Why::Idle));
+        f.send(flow, 10);
+        assert_eq!(of(&mut f, through), answer);
+    }
+    f.send(flow, 10);
+
     f.engine.barred = Calls::of(Call::Close);
     assert_eq!(of(&mut f, fd), Answer::Pass(Why::Region));
     f.send(flow, 10);
     assert_eq!(of(&mut f, file), Answer::Done(0));
     let passed = &f.engine.counters.passed[Call::Close as usize];
-    assert_eq!(passed.iter().map(count).sum::<u64>(), 3);
+    assert_eq!(passed.iter().map(count).sum::<u64>(), 9);
 }

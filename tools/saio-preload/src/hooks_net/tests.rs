@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use saio::flow::FlowRef;
 
 use super::*;
-use crate::errno;
+
 use crate::fixture::{what, Fixture};
 use crate::stats::Flush;
 use crate::tls;
@@ -201,4 +201,39 @@ fn buffers_of_an_array_are_copied() {
     assert_eq!((t.deferred(), t.passed(Why::Buffers)), (1, 1));
     t.f.engine.sync(Flush::Pass);
     assert_eq!(t.f.kernel.sent(flow.index()), b"abc");
+}
+
+/// Nobody else has it, so that its close can be queued.
+#[test]
+fn connection_that_the_program_makes_goes_straight_through() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr {
+            s_addr: u32::from(std::net::Ipv4Addr::LOCALHOST).to_be(),
+        },
+        sin_zero: [0; 8],
+    };
+    for (flags, state) in [
+        (libc::SOCK_NONBLOCK, State::through(Why::Other)),
+        (0, State::UNTRACKED),
+    ] {
+        // SAFETY: an address of that length.
+        let fd = unsafe {
+            let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | flags, 0);
+            fds::forget(fd);
+            connect(
+                fd,
+                (&raw const address).cast(),
+                size_of_val(&address) as u32,
+            );
+            fd
+        };
+        assert_eq!(fds::get(fd), state);
+        fds::forget(fd);
+        // SAFETY: ours.
+        unsafe { libc::close(fd) };
+    }
 }

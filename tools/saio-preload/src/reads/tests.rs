@@ -23,6 +23,11 @@ const ASKED: usize = 100;
 /// What a read that is answered returns.
 const AGAIN: isize = -1;
 
+/// An `epoll_ctl` that succeeds.
+fn done(epfd: c_int, op: c_int, fd: c_int, events: u32) {
+    assert_eq!(watch(epfd, op, fd, events, || 0), 0);
+}
+
 /// A thread with a flow that is looked at.
 struct Thread {
     f: Fixture,
@@ -42,7 +47,7 @@ impl Thread {
         fds::set(fd, State::flow(f.engine.id, flow));
         fds::waits(set, f.engine.id, true);
         tls::set_engine(&raw mut *f.engine);
-        watched(set, libc::EPOLL_CTL_ADD, fd, LEVEL);
+        done(set, libc::EPOLL_CTL_ADD, fd, LEVEL);
         Self { f, flow, fd, set }
     }
 
@@ -121,7 +126,7 @@ fn who_waits_without_a_second_read_is_looked_at_no_more() {
     assert!(t.level());
     t.serve();
     assert!(!t.level());
-    watched(t.set, libc::EPOLL_CTL_MOD, t.fd, LEVEL);
+    done(t.set, libc::EPOLL_CTL_MOD, t.fd, LEVEL);
     assert!(!t.level());
 }
 
@@ -177,21 +182,21 @@ fn what_speaks_against_it() {
     fds::waits(awake, id, false);
     let fresh = |t: &mut Thread| {
         fds::set(fd, State::candidate(true, 0));
-        watched(set, libc::EPOLL_CTL_ADD, fd, LEVEL);
+        done(set, libc::EPOLL_CTL_ADD, fd, LEVEL);
         assert!(t.level());
     };
     // Not put where its thread sleeps.
     for other in [strange, awake, t.f.fd(4)] {
         fds::set(fd, State::candidate(true, 0));
-        watched(other, libc::EPOLL_CTL_ADD, fd, LEVEL);
+        done(other, libc::EPOLL_CTL_ADD, fd, LEVEL);
         assert!(!t.level());
     }
     let against: [(&str, &dyn Fn()); 10] = [
         ("edge", &|| {
-            watched(set, libc::EPOLL_CTL_MOD, fd, LEVEL | libc::EPOLLET as u32)
+            done(set, libc::EPOLL_CTL_MOD, fd, LEVEL | libc::EPOLLET as u32)
         }),
         ("elsewhere", &|| {
-            watched(
+            done(
                 strange,
                 libc::EPOLL_CTL_ADD,
                 fd,
@@ -199,7 +204,7 @@ fn what_speaks_against_it() {
             )
         }),
         ("once", &|| {
-            watched(
+            done(
                 set,
                 libc::EPOLL_CTL_MOD,
                 fd,
@@ -207,14 +212,14 @@ fn what_speaks_against_it() {
             )
         }),
         ("one", &|| {
-            watched(
+            done(
                 set,
                 libc::EPOLL_CTL_ADD,
                 fd,
                 LEVEL | libc::EPOLLEXCLUSIVE as u32,
             )
         }),
-        ("none", &|| watched(set, libc::EPOLL_CTL_DEL, fd, 0)),
+        ("none", &|| done(set, libc::EPOLL_CTL_DEL, fd, 0)),
         ("mark", &|| {
             option_made(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT)
         }),
@@ -237,7 +242,7 @@ fn what_speaks_against_it() {
         fresh(&mut t);
         something();
         assert!(!t.level(), "{what}");
-        watched(set, libc::EPOLL_CTL_MOD, fd, LEVEL);
+        done(set, libc::EPOLL_CTL_MOD, fd, LEVEL);
         assert!(!t.level(), "{what}");
     }
     fresh(&mut t);
@@ -346,4 +351,46 @@ fn what_lies_behind_is_reported_again() {
         // SAFETY: ours.
         unsafe { libc::close(set) };
     }
+}
+
+/// Whoever has got the descriptor while the call was made keeps what he has noted of it.
+#[test]
+fn notes_of_others_stay() {
+    let t = Thread::new(7090);
+    let (fd, set) = (t.fd, t.set);
+    let others = [
+        State::flow(t.f.engine.id + 1, t.flow),
+        State::candidate(true, 3),
+        State::FILE,
+        State::UNTRACKED,
+    ];
+    for other in others {
+        for events in [LEVEL, LEVEL | libc::EPOLLONESHOT as u32] {
+            fds::set(fd, State::candidate(true, 0));
+            let ctl = || {
+                fds::set(fd, other);
+                0
+            };
+            assert_eq!(watch(set, libc::EPOLL_CTL_MOD, fd, events, ctl), 0);
+            assert_eq!(fds::get(fd), other);
+        }
+    }
+    fds::set(fd, State::candidate(true, 0));
+    assert_eq!(watch(set, libc::EPOLL_CTL_MOD, fd, LEVEL, || -1), -1);
+    assert!(!t.level(), "it was not done");
+}
+
+#[test]
+fn event_of_a_removal_is_not_looked_at() {
+    let t = Thread::new(7100);
+    // SAFETY: nothing is open by these numbers, and the kernel does not look at the event.
+    let ret = unsafe {
+        hooks_wait::epoll_ctl(
+            t.set,
+            libc::EPOLL_CTL_DEL,
+            t.fd,
+            ptr::without_provenance_mut(8),
+        )
+    };
+    assert_eq!((ret, errno::get()), (-1, libc::EBADF));
 }
