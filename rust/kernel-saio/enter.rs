@@ -187,6 +187,9 @@ impl Batch<'_> {
         if !rule.allowed() {
             return errno(unknown(nr));
         }
+        if !self.ring.permits(nr) {
+            return errno(EACCES);
+        }
         if !last && rule.sigmask_arg().is_some_and(|arg| args[arg] != 0) {
             return errno(EINVAL);
         }
@@ -415,6 +418,9 @@ impl Ring {
         trace::dispatch(self, sqe, place);
         if flow.failed() {
             return Err(errno::ecanceled().into());
+        }
+        if !self.permits(sqe.nr) {
+            return Err(EACCES.into());
         }
         let verdict = match caller {
             Caller::Current if glue::filtered() => {

@@ -82,6 +82,9 @@ SYSCALL_DEFINE2(saio_setup, struct saio_params __user *, uparams, size_t, size)
 	if (err)
 		return err;
 
+	if (!saio_allowed())
+		return -EPERM;
+
 	ring = saio_rs_setup(&params);
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
@@ -198,6 +201,22 @@ static long saio_register_pool(void *ring, void __user *uarg, size_t size)
 	return saio_rs_attach(ring, &attach);
 }
 
+static long saio_register_restrict(void *ring, void __user *uarg, size_t size)
+{
+	struct saio_restriction restriction;
+	long ret;
+
+	BUILD_BUG_ON(sizeof(restriction) != SAIO_RESTRICTION_SIZE_VER0);
+
+	if (size < SAIO_RESTRICTION_SIZE_VER0)
+		return -EINVAL;
+	ret = copy_struct_from_user(&restriction, sizeof(restriction), uarg,
+				    size);
+	if (ret)
+		return ret;
+	return saio_rs_restrict(ring, &restriction);
+}
+
 SYSCALL_DEFINE4(saio_register, unsigned int, fd, u32, op, void __user *, uarg,
 		size_t, size)
 {
@@ -216,6 +235,9 @@ SYSCALL_DEFINE4(saio_register, unsigned int, fd, u32, op, void __user *, uarg,
 					  size);
 	case SAIO_REGISTER_POOL:
 		return saio_register_pool(fd_file(f)->private_data, uarg, size);
+	case SAIO_REGISTER_RESTRICT:
+		return saio_register_restrict(fd_file(f)->private_data, uarg,
+					      size);
 	default:
 		return -EINVAL;
 	}
@@ -255,6 +277,8 @@ SYSCALL_DEFINE3(saio_pool, u32, cmd, void __user *, uattr, size_t, size)
 	if (cmd >= SAIO_POOL_LAST)
 		return -EINVAL;
 	if (changes && !saio_admin())
+		return -EPERM;
+	if (cmd == SAIO_POOL_CREATE && !saio_allowed())
 		return -EPERM;
 	if (cmd == SAIO_POOL_STAT)
 		return saio_pool_read_stat(uattr, size);

@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/vmalloc.h>
@@ -48,7 +49,6 @@ int saio_mem_alloc(struct saio_mem *mem, unsigned long size)
 	int err;
 
 	mem->size = size;
-	mem->mm = current->mm;
 	err = saio_mem_charge(mem);
 	if (err)
 		return err;
@@ -63,6 +63,9 @@ int saio_mem_alloc(struct saio_mem *mem, unsigned long size)
 		saio_mem_uncharge(mem);
 		return -ENOMEM;
 	}
+	/* Kept, so that no other one gets its address. */
+	mem->mm = current->mm;
+	mmgrab(mem->mm);
 	return 0;
 }
 
@@ -70,4 +73,5 @@ void saio_mem_free(struct saio_mem *mem)
 {
 	vfree(mem->base);
 	saio_mem_uncharge(mem);
+	mmdrop(mem->mm);
 }

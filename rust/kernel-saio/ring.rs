@@ -2,10 +2,11 @@
 
 //! Rings: the shared memory, its two queues and the table of flows.
 //!
-//! [`gate`] has who may dispatch, [`attach`] the way to a pool.
+//! [`gate`] has who may dispatch, [`attach`] the way to a pool, [`restriction`] what a ring does without.
 
 mod attach;
 mod gate;
+mod restriction;
 
 use crate::{
     errno,
@@ -30,6 +31,7 @@ use kernel::{
     sync::{Arc, ArcBorrow, CondVar, CondVarTimeoutResult, SpinLock},
     types::ARef,
 };
+use restriction::Restriction;
 
 /// Numbers of rings.
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
@@ -73,6 +75,7 @@ pub(crate) struct Ring {
     pub(crate) id: u32,
     pub(crate) owner: Task,
     pub(crate) stats: RingStats,
+    restriction: Restriction,
     /// The owner has ended, or got another program.
     dead: AtomicBool,
     /// Somebody was told to wait until published entries are dispatched.
@@ -114,6 +117,7 @@ impl Ring {
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 owner: Task::current(),
                 stats: RingStats::default(),
+                restriction: Restriction::none(),
                 dead: AtomicBool::new(false),
                 attention: AtomicBool::new(false),
                 head: AtomicU32::new(0),
@@ -402,6 +406,8 @@ impl Ring {
             published: tail.wrapping_sub(head).min(self.mem.layout.sq_entries),
             sq_entries: self.mem.layout.sq_entries,
             flows: used,
+            restricted: self.restricted(),
+            no_pool: !self.permits_pool(),
             calls: stats.calls.get(),
             run_inline: stats.inline.get(),
             pooled: stats.pooled.get(),

@@ -277,6 +277,25 @@ unsafe extern "C" fn saio_rs_attach(
     })())
 }
 
+/// `SAIO_REGISTER_RESTRICT`.
+///
+/// # Safety
+///
+/// `ring` must be alive, `restriction` valid.
+#[no_mangle]
+unsafe extern "C" fn saio_rs_restrict(
+    ring: *mut c_void,
+    restriction: *const bindings::saio_restriction,
+) -> c_long {
+    // SAFETY: By the caller's promise.
+    let (ring, restriction) = unsafe { (&*ring.cast::<Ring>(), &*restriction) };
+    answer((|| {
+        ring.check_owner()?;
+        ring.restrict(restriction)?;
+        Ok(0)
+    })())
+}
+
 /// `saio_pool`, but for the counters.
 ///
 /// # Safety

@@ -91,6 +91,8 @@ void saio_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "saio-ring:\t%u\n", info.ring);
 	seq_printf(m, "saio-mode:\t%s\n", modes[info.mode]);
 	seq_printf(m, "saio-pool:\t%s\n", info.pool[0] ? (char *)info.pool : "-");
+	seq_printf(m, "saio-restricted:\t%s%s\n", info.restricted ? "yes" : "no",
+		   info.no_pool ? ", no pool" : "");
 	seq_printf(m, "saio-sq:\t%u/%u\n", info.published, info.sq_entries);
 	seq_printf(m, "saio-flows:\t%u\n", info.flows);
 	seq_printf(m, "saio-calls:\t%llu\n", info.calls);

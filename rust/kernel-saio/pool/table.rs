@@ -335,6 +335,9 @@ pub(crate) fn attach(ring: ArcBorrow<'_, Ring>, attach: &bindings::saio_ring_poo
         ring.detach(false);
         return Ok(());
     }
+    if !ring.permits_pool() {
+        return Err(EACCES);
+    }
     Ring::attach(ring, usable(&attach.name)?, mode)
 }
 

@@ -90,6 +90,9 @@ struct saio_completion {
 /* The pool. */
 #define SAIO_MODE_POOL		2
 
+/* The ring is attached to no pool. */
+#define SAIO_RESTRICT_NO_POOL	(1U << 0)
+
 /* What saio_flow_health() says. */
 /* Bytes can be sent. */
 #define SAIO_HEALTH_USABLE	0
@@ -144,6 +147,19 @@ void saio_ring_close(struct saio *ring);
  * mode, or a kernel without pools.  -ENOSPC, -ENOMEM, -EAGAIN.
  */
 int saio_pool_attach(struct saio *ring, const char *pool, unsigned int mode);
+
+/*
+ * Takes from the ring what it can do without, for good: entries may name the @n
+ * numbers (SYS_...) in @calls only; NULL: all.  With SAIO_RESTRICT_NO_POOL in
+ * @flags the ring is attached to no pool.  Other entries fail with EACCES, and if
+ * they are to send on a flow, its connection fails with them.  What is asked for
+ * again takes away more, and gives nothing back.
+ *
+ * -EBUSY: it is to have no pool, and has one.  -EINVAL: unknown flags, or a kernel
+ * without restrictions.
+ */
+int saio_restrict(struct saio *ring, const long *calls, size_t n,
+		  unsigned int flags);
 
 /*
  * Flows

@@ -29,6 +29,7 @@ pub mod flow;
 pub mod pool;
 pub mod preload;
 pub mod queue;
+pub mod restriction;
 pub mod ring;
 pub mod sys;
 

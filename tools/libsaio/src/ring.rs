@@ -14,6 +14,7 @@ use saio_logic::ring::{Producer, Reader};
 use crate::fake::Kernel;
 use crate::flow::FlowRef;
 use crate::pool;
+use crate::restriction::Restriction;
 use crate::sys::{self, saio_cqe, saio_params, saio_ring, saio_ring_pool, saio_sqe};
 
 /// Where the descriptor of a ring goes, if the limit on descriptors allows.
@@ -110,6 +111,16 @@ impl Ring {
         let name = pool.as_str().as_bytes();
         reg.name[..name.len()].copy_from_slice(name);
         sys::attach(self.fd, &mut reg)
+    }
+
+    /// Takes from the ring what `restriction` does not have, for good. Entries with other calls fail with
+    /// `EACCES`, and if they are to send on a flow, its connection fails with them.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: it is to have no pool, and has one. `EINVAL`: a kernel without restrictions.
+    pub fn restrict(&mut self, restriction: Restriction) -> io::Result<()> {
+        sys::restrict(self.fd, &mut restriction.raw())
     }
 
     /// What the kernel made of the parameters.

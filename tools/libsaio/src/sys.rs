@@ -205,6 +205,15 @@ pub fn attach(ring: c_int, pool: &mut saio_ring_pool) -> io::Result<()> {
     register(ring, SAIO_REGISTER_POOL, pool)
 }
 
+/// `SAIO_REGISTER_RESTRICT`: takes from the ring what it can do without.
+///
+/// # Errors
+///
+/// Those of the call, see docs/abi.md.
+pub fn restrict(ring: c_int, restriction: &mut saio_restriction) -> io::Result<()> {
+    register(ring, SAIO_REGISTER_RESTRICT, restriction)
+}
+
 /// `reg` is the structure that belongs to `op`.
 fn register<T>(ring: c_int, op: saio_register_op, reg: &mut T) -> io::Result<()> {
     let args = [
@@ -293,6 +302,10 @@ mod tests {
         assert_eq!(
             size_of::<saio_ring_pool>(),
             SAIO_RING_POOL_SIZE_VER0 as usize
+        );
+        assert_eq!(
+            size_of::<saio_restriction>(),
+            SAIO_RESTRICTION_SIZE_VER0 as usize
         );
     }
 

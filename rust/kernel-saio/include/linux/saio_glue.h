@@ -34,7 +34,7 @@ struct user_struct;
  * @size: bytes, whole pages
  * @uaddr: where the owner has mapped it, 0 if it has not; only a hint
  * @user: whose RLIMIT_MEMLOCK is charged, NULL if nobody's
- * @mm: who may map it; only compared
+ * @mm: who may map it; only compared, and kept so that nothing else is there
  * @mapped: whether it was mapped, which is allowed once
  */
 struct saio_mem {
@@ -248,6 +248,8 @@ struct saio_ring_info {
 	u32 published;
 	u32 sq_entries;
 	u32 flows;
+	bool restricted;
+	bool no_pool;
 	u64 calls;
 	u64 run_inline;
 	u64 pooled;
@@ -260,6 +262,7 @@ struct saio_ring_info {
 	u64 wait_hist[SAIO_HIST_BUCKETS];
 };
 
+bool saio_allowed(void);
 void saio_show_fdinfo(struct seq_file *m, struct file *file);
 void saio_rs_ring_info(void *ring, struct saio_ring_info *info);
 
@@ -270,6 +273,7 @@ long saio_rs_enter(void *ring, u32 to_submit, u32 min_complete, u32 flags,
 		   u64 timeout_ns, bool *die);
 long saio_rs_register(void *ring, u32 op, struct saio_flow_reg *reg);
 long saio_rs_attach(void *ring, const struct saio_ring_pool *attach);
+long saio_rs_restrict(void *ring, const struct saio_restriction *restriction);
 long saio_rs_pool(u32 cmd, struct saio_pool_attr *attr, struct cpumask **cpus);
 long saio_rs_pool_stat(struct saio_pool_stat *stat);
 int saio_rs_init(void);

@@ -7,8 +7,8 @@ use saio::sys;
 
 pub use saio::sys::{
     saio_cqe as Cqe, saio_enter_arg as EnterArg, saio_flow_reg as FlowReg, saio_params as Params,
-    saio_pool_attr as PoolAttr, saio_pool_stat as PoolStat, saio_ring as RingHeader,
-    saio_ring_pool as RingPool, saio_sqe as Sqe,
+    saio_pool_attr as PoolAttr, saio_pool_stat as PoolStat, saio_restriction as RawRestriction,
+    saio_ring as RingHeader, saio_ring_pool as RingPool, saio_sqe as Sqe,
 };
 
 pub const SETUP: i64 = sys::__NR_saio_setup as i64;
@@ -25,7 +25,10 @@ pub const FLOW: u16 = 1 << sys::SAIO_SQE_FLOW_BIT;
 pub const REGISTER_FLOW: u32 = sys::SAIO_REGISTER_FLOW;
 pub const UNREGISTER_FLOW: u32 = sys::SAIO_UNREGISTER_FLOW;
 pub const REGISTER_POOL: u32 = sys::SAIO_REGISTER_POOL;
+pub const REGISTER_RESTRICT: u32 = sys::SAIO_REGISTER_RESTRICT;
 pub const REGISTER_LAST: u32 = sys::SAIO_REGISTER_LAST;
+
+pub const NO_POOL: u32 = sys::SAIO_RESTRICT_NO_POOL;
 
 pub const NEED_WAKEUP: u32 = sys::SAIO_RING_NEED_WAKEUP;
 pub const WAKEUP: u32 = sys::SAIO_ENTER_WAKEUP;

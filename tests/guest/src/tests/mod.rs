@@ -44,6 +44,8 @@ pub static ALL: &[Test] = &[
     test("setup.mmap", setup::mmap::run),
     test("setup.too_many", setup::too_many::run),
     test("setup.memlock", setup::memlock::run),
+    test("setup.disabled", setup::disabled::run),
+    test("setup.restrict", setup::restrict::run),
 
     test("enter.errors", enter::errors::run),
     test("enter.partial", enter::partial::run),

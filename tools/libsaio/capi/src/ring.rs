@@ -2,13 +2,15 @@
 
 //! Rings: making, running, waiting.
 
-use std::ffi::{c_char, c_int, c_uint, CStr};
+use std::ffi::{c_char, c_int, c_long, c_uint, CStr};
 use std::io;
 use std::ptr;
+use std::slice;
 use std::time::Duration;
 
 use rust_saio::pool::Name;
 use rust_saio::queue::{Mode, Options, Queue};
+use rust_saio::restriction::Restriction;
 use rust_saio::sys;
 
 use crate::header::{self, saio, saio_completion, saio_options};
@@ -100,6 +102,35 @@ pub unsafe extern "C" fn saio_pool_attach(
             _ => return Err(invalid()),
         };
         queue.attach(&name, mode)
+    }))
+}
+
+/// See `saio.h`.
+///
+/// # Safety
+///
+/// `ring` must be null or a handle, `calls` null or `n` numbers.
+#[no_mangle]
+pub unsafe extern "C" fn saio_restrict(
+    ring: *mut saio,
+    calls: *const c_long,
+    n: usize,
+    flags: c_uint,
+) -> c_int {
+    // SAFETY: the caller's contract.
+    done(unsafe { queue(ring) }.and_then(|queue| {
+        let restriction = if calls.is_null() {
+            Restriction::all_calls()
+        } else {
+            // SAFETY: the caller's contract.
+            let calls = unsafe { slice::from_raw_parts(calls, n) };
+            Restriction::to_calls(calls.iter().copied())
+        };
+        queue.restrict(match flags {
+            0 => restriction,
+            header::SAIO_RESTRICT_NO_POOL => restriction.without_pool(),
+            _ => return Err(invalid()),
+        })
     }))
 }
 

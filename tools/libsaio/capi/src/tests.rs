@@ -30,7 +30,7 @@ macro_rules! declared_alike {
 #[test]
 fn functions_are_declared_as_they_are() {
     declared_alike! {
-        saio_ring_open saio_ring_close saio_pool_attach
+        saio_ring_open saio_ring_close saio_pool_attach saio_restrict
         saio_flow_register saio_flow_unregister saio_flow_health
         saio_send saio_sendv saio_sendfile saio_setsockopt saio_shutdown
         saio_call saio_call_result
@@ -49,6 +49,7 @@ fn functions_are_declared_as_they_are() {
 fn constants_are_those_of_the_abi() {
     assert_eq!(header::SAIO_MODE_AUTO, sys::SAIO_MODE_AUTO);
     assert_eq!(header::SAIO_MODE_POOL, sys::SAIO_MODE_POOL);
+    assert_eq!(header::SAIO_RESTRICT_NO_POOL, sys::SAIO_RESTRICT_NO_POOL);
     assert_eq!(header::SAIO_SEND_MAX as usize, MAX_SEND);
     assert_eq!(size_of::<saio_options>(), 32);
     assert_eq!(size_of::<saio_completion>(), 16);
@@ -93,6 +94,7 @@ fn null_is_refused() {
         [
             saio_ring_open(ptr::null_mut(), ptr::null()),
             saio_pool_attach(null, ptr::null(), 1),
+            saio_restrict(null, ptr::null(), 0, 0),
             saio_flow_register(null, 0, &mut flow),
             saio_flow_register(ring, 0, ptr::null_mut()),
             saio_flow_unregister(null, 0),
@@ -117,7 +119,7 @@ fn null_is_refused() {
             saio_next_completion(ring, ptr::null_mut()),
         ]
     };
-    assert_eq!(answers, [-libc::EINVAL; 24]);
+    assert_eq!(answers, [-libc::EINVAL; 25]);
     // SAFETY: a handle.
     unsafe { saio_ring_close(ring) };
 }

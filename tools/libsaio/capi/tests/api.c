@@ -174,6 +174,20 @@ static void waits(void)
 	CHECK(saio_pool_attach(ring, NULL, SAIO_MODE_INLINE) == -EINVAL);
 }
 
+static void restricted(void)
+{
+	static const long calls[] = { SYS_getpid, SYS_getppid };
+
+	CHECK(saio_restrict(ring, calls, 2, ~0u) == -EINVAL);
+	CHECK(!saio_restrict(ring, calls, 2, 0));
+	CHECK(!saio_restrict(ring, calls + 1, 1, 0));
+	for (int i = 0; i < 2; i++) {
+		CHECK(!saio_call(ring, calls[i], (uint64_t[6]){ 0 }, 0, 7));
+		CHECK(saio_submit(ring) == 1);
+		next(7, i ? getppid() : -EACCES);
+	}
+}
+
 int main(void)
 {
 	struct saio_options options = { .sq_entries = 64, .flows = 8 };
@@ -194,8 +208,11 @@ int main(void)
 	/* As root, once more with a pool. */
 	ret = saio_pool_attach(ring, NULL, SAIO_MODE_POOL);
 	printf("default pool: %s\n", strerror(-ret));
-	if (!ret)
+	if (!ret) {
 		flows();
+		CHECK(saio_restrict(ring, NULL, 0, SAIO_RESTRICT_NO_POOL) == -EBUSY);
+	}
+	restricted();
 	saio_ring_close(ring);
 	printf("all checked\n");
 	return 0;

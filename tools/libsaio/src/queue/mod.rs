@@ -66,6 +66,7 @@ use crate::arena::Arena;
 use crate::fake::Kernel;
 use crate::flow::{FlowRef, Health};
 use crate::pool;
+use crate::restriction::Restriction;
 use crate::ring::Ring;
 use crate::sys::{self, saio_params};
 use push::Chained;
@@ -221,6 +222,16 @@ impl Queue {
         self.ring.attach(pool, mode.raw())?;
         self.served = true;
         Ok(())
+    }
+
+    /// Takes from the queue what `restriction` does not have, for good: a program that is taken over
+    /// later cannot have more done by it. What is asked for again takes away more.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: it is to have no pool, and has one. `EINVAL`: a kernel without restrictions.
+    pub fn restrict(&mut self, restriction: Restriction) -> io::Result<()> {
+        self.ring.restrict(restriction)
     }
 
     /// Makes a flow of a connected, non-blocking TCP socket over IPv4 or IPv6.

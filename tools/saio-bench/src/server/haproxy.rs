@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! HAProxy in front of an nginx, with a second server behind it that is not there.
+//! HAProxy in front of an nginx, and for retries of a second server that is not there.
 
 use std::process::Command;
 
@@ -15,12 +15,26 @@ pub const PROGRAM: (&str, &str) = ("haproxy", "haproxy");
 /// The template within the directory of configurations.
 const TEMPLATE: &str = "verify/haproxy.cfg.in";
 
-/// Starts it and waits until it listens.
+/// Starts it in front of nginx and waits until it listens.
 ///
 /// # Errors
 ///
 /// It or the nginx behind it does not start.
 pub fn start(site: &Site) -> Result<Process> {
+    start_with(site, 0)
+}
+
+/// As [`start`], with every second request going to the server first that is not there.
+///
+/// # Errors
+///
+/// As for [`start`].
+pub fn start_with_dead(site: &Site) -> Result<Process> {
+    start_with(site, 1)
+}
+
+/// `weight` is the share of the dead server, of which the live one has 1.
+fn start_with(site: &Site, weight: u32) -> Result<Process> {
     let upstream = nginx::upstream_of(site)?;
     let dir = site.make_dir()?;
     let user = user(&["haproxy", "nobody"])
@@ -34,6 +48,7 @@ pub fn start(site: &Site) -> Result<Process> {
         ("live", upstream.address().to_string()),
         // Ports are not given twice: nobody will ever listen there.
         ("dead", format!("127.0.0.1:{}", free_port()?)),
+        ("weight", weight.to_string()),
     ];
     let config = template::write(site.configs, TEMPLATE, &dir, &values)?;
     let mut command = Command::new(need(PROGRAM.0, PROGRAM.1)?);

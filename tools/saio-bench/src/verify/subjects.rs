@@ -287,15 +287,24 @@ const MEMCACHED_WAYS: [Way; 3] = [
     },
 ];
 
-const HAPROXY_WAYS: [Way; 1] = [Way {
+const HAPROXY_WAY: Way = Way {
     name: "http",
     start: haproxy::start,
     stream: &STATIC,
-    tests: groups::HAPROXY,
+    tests: groups::STATIC,
     reload: Some(Signal::SIGUSR2),
     answers_half_closed: false,
     ..COMMON
-}];
+};
+const HAPROXY_WAYS: [Way; 2] = [
+    HAPROXY_WAY,
+    Way {
+        name: "retries",
+        start: haproxy::start_with_dead,
+        tests: groups::RETRIES,
+        ..HAPROXY_WAY
+    },
+];
 
 const APPLICATION_WAY: Way = Way {
     name: "http",

@@ -227,6 +227,8 @@ enum saio_register_op {
 	SAIO_UNREGISTER_FLOW,
 	/* struct saio_ring_pool: attaches the ring to a pool. */
 	SAIO_REGISTER_POOL,
+	/* struct saio_restriction: takes from the ring what it need not do. */
+	SAIO_REGISTER_RESTRICT,
 
 	/* this goes last */
 	SAIO_REGISTER_LAST
@@ -259,7 +261,8 @@ struct saio_flow_reg {
  * @flags:	must be zero
  * @resv:	must be zero
  *
- * EACCES: the caller is neither in the group of the pool nor has CAP_SYS_ADMIN.
+ * EACCES: the caller is neither in the group of the pool nor has CAP_SYS_ADMIN,
+ * or the ring was restricted to no pool.
  */
 struct saio_ring_pool {
 	__u8	name[SAIO_POOL_NAME_LEN];
@@ -269,6 +272,29 @@ struct saio_ring_pool {
 };
 
 #define SAIO_RING_POOL_SIZE_VER0	48
+
+#define SAIO_RESTRICTION_WORDS	8
+
+/**
+ * struct saio_restriction - argument of SAIO_REGISTER_RESTRICT
+ * @calls:	bit nr % 64 of word nr / 64: entries may name the system call nr
+ * @flags:	SAIO_RESTRICT_* bits
+ * @resv:	must be zero
+ *
+ * For the life of the ring.  What is asked for again takes away more, and gives
+ * nothing back.  Entries with other calls fail with EACCES; if they are to send
+ * bytes on a flow, the connection fails with them.
+ */
+struct saio_restriction {
+	__u64	calls[SAIO_RESTRICTION_WORDS];
+	__u32	flags;
+	__u32	resv;
+};
+
+#define SAIO_RESTRICTION_SIZE_VER0	72
+
+/* The ring is attached to no pool; EBUSY if it is now. */
+#define SAIO_RESTRICT_NO_POOL	(1U << 0)
 
 /* Commands of saio_pool(); all but those to look need CAP_SYS_ADMIN. */
 enum saio_pool_cmd {

@@ -76,18 +76,8 @@ pub const HTTP2: &[Group] = &[&["http2-one-by-one", "http2-at-once"]];
 pub const ACCESS_LOG: &[Group] = &[&["access-log", "mixed", "pipelined", "many", "volume"]];
 /// lighttpd.
 pub const LIGHTTPD: &[Group] = STATIC;
-/// HAProxy.
-pub const HAPROXY: &[Group] = &[
-    EVERY,
-    RESTART,
-    PIPELINED,
-    LARGE,
-    UPLOADS,
-    HTTP,
-    FILES,
-    GRACEFUL,
-    &["dead-server"],
-];
+/// HAProxy with a server behind it that is dead.
+pub const RETRIES: &[Group] = &[EVERY, PIPELINED, HTTP, &["dead-server"]];
 /// An application on HTTP.
 pub const APPLICATION: &[Group] = &[
     EVERY,
