@@ -3,14 +3,62 @@
  * SAIO: running a system call by number, and the questions asked about the
  * current task around it.
  */
+#include <linux/audit.h>
 #include <linux/cred.h>
 #include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
 #include <linux/seccomp.h>
 #include <linux/task_work.h>
 #include <linux/saio_glue.h>
 #include <asm/syscall.h>
+
+/* Whether audit rules want to know of entries, in saio_enter() and not in a hook. */
+static bool saio_audited(void)
+{
+	return unlikely(!audit_dummy_context()) &&
+	       task_pt_regs(current)->orig_ax == __NR_saio_enter;
+}
+
+/*
+ * A task has one record at a time. That of saio_enter() ends here, without a
+ * result, and goes on in another one.
+ */
+static void saio_audit_entry(unsigned int nr, struct pt_regs *regs)
+{
+	regs->ax = 0;
+	audit_syscall_exit(regs);
+	audit_syscall_entry(nr, regs->di, regs->si, regs->dx, regs->r10);
+}
+
+static void saio_audit_exit(struct pt_regs *regs, long ret)
+{
+	struct pt_regs *own = task_pt_regs(current);
+
+	regs->ax = ret;
+	audit_syscall_exit(regs);
+	audit_syscall_entry(own->orig_ax, own->di, own->si, own->dx, own->r10);
+}
+
+/**
+ * saio_audit - tell audit of an entry that runs by itself, on a flow
+ * @nr: number
+ * @args: the six arguments, as a filter sees them
+ *
+ * The record says that it was taken: what becomes of it is not known yet.
+ */
+void saio_audit(unsigned int nr, const u64 *args)
+{
+	struct pt_regs regs = {
+		.di = args[0], .si = args[1], .dx = args[2], .r10 = args[3],
+	};
+
+	if (!saio_audited())
+		return;
+	saio_audit_entry(nr, &regs);
+	saio_audit_exit(&regs, 0);
+}
 
 /**
  * saio_call - run a system call for the current task
@@ -43,7 +91,13 @@ long saio_call(unsigned int nr, const u64 *args)
 	regs.r10 = args[3];
 	regs.r8 = args[4];
 	regs.r9 = args[5];
-	ret = x64_sys_call(&regs, nr);
+	if (unlikely(saio_audited())) {
+		saio_audit_entry(nr, &regs);
+		ret = x64_sys_call(&regs, nr);
+		saio_audit_exit(&regs, ret);
+	} else {
+		ret = x64_sys_call(&regs, nr);
+	}
 
 	switch (ret) {
 	case -ERESTART_RESTARTBLOCK:
@@ -57,14 +111,24 @@ long saio_call(unsigned int nr, const u64 *args)
 	return ret;
 }
 
-bool saio_filtered(void)
+/* Whether the filter or audit may want to see the entries of the current task. */
+bool saio_watched(void)
 {
-	return test_syscall_work(SECCOMP);
+	return READ_ONCE(current_thread_info()->syscall_work) &
+	       (SYSCALL_WORK_SECCOMP | SYSCALL_WORK_SYSCALL_AUDIT);
 }
 
-/* Whether another task may make all of these calls without its filters being asked. */
+/*
+ * Whether another task may make all of these calls without its filters being
+ * asked, or audit being told.
+ */
 bool saio_allows(struct task_struct *task, const int *nrs, size_t n)
 {
+#ifdef CONFIG_AUDITSYSCALL
+	if (unlikely(test_task_syscall_work(task, SYSCALL_AUDIT)) &&
+	    READ_ONCE(audit_n_rules))
+		return false;
+#endif
 	return likely(!test_task_syscall_work(task, SECCOMP)) ||
 	       seccomp_always_allows(task, nrs, n);
 }

@@ -423,10 +423,15 @@ impl Ring {
             return Err(EACCES.into());
         }
         let verdict = match caller {
-            Caller::Current if glue::filtered() => {
-                glue::seccomp(sqe.nr.into(), &op::filter_args(sqe.nr, args, &self.mem))
+            Caller::Current if glue::watched() => {
+                let seen = op::filter_args(sqe.nr, args, &self.mem);
+                let verdict = glue::seccomp(sqe.nr.into(), &seen);
+                if matches!(verdict, Verdict::Run) {
+                    glue::audit(sqe.nr.into(), &seen);
+                }
+                verdict
             }
-            // Threads do not dispatch for whose filter has to be asked.
+            // Threads do not dispatch for whose filter has to be asked, or whom audit watches.
             _ => Verdict::Run,
         };
         match verdict {

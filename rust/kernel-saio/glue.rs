@@ -44,8 +44,8 @@ impl Task {
         self.0.as_ptr() == current()
     }
 
-    /// Whether there is a seccomp filter that has to be asked about entries of flows, which only
-    /// the task can.
+    /// Whether there is a seccomp filter that has to be asked about entries of flows, or audit to be told,
+    /// which only the task can.
     pub(crate) fn filtered(&self) -> bool {
         let calls = &op::CALLS;
         // SAFETY: The task is valid, and so is the list for the call.
@@ -70,7 +70,7 @@ pub(crate) enum Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// Whether there is a seccomp filter that has to be asked, and nobody here can.
+    /// Whether there is a seccomp filter that has to be asked, or audit to be told, and nobody here can.
     pub(crate) fn filtered(self) -> bool {
         match self {
             Self::Current => false,
@@ -226,10 +226,16 @@ pub(crate) enum Verdict {
     Die(i64),
 }
 
-/// Whether the current task has a seccomp filter at all.
-pub(crate) fn filtered() -> bool {
+/// Whether the current task has a seccomp filter at all, or audit an eye on it.
+pub(crate) fn watched() -> bool {
     // SAFETY: No requirements.
-    unsafe { bindings::saio_filtered() }
+    unsafe { bindings::saio_watched() }
+}
+
+/// Tells audit of an entry that the current task has taken, if its rules want to know.
+pub(crate) fn audit(nr: u32, args: &[u64; 6]) {
+    // SAFETY: `args` is valid for the call.
+    unsafe { bindings::saio_audit(nr, args.as_ptr()) };
 }
 
 /// Asks the seccomp filter of the current task.

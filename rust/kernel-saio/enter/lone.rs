@@ -11,7 +11,7 @@ impl Batch<'_> {
     #[inline]
     pub(super) fn lone(&self, sqe: &Sqe, args: &[u64; 6], left: u32) -> Option<Lone> {
         // The others have someone to ask, to tell, or to wait for.
-        if !skips(sqe) || trace::listened() || glue::filtered() || !self.ring.permits(sqe.nr) {
+        if !skips(sqe) || trace::listened() || glue::watched() || !self.ring.permits(sqe.nr) {
             return None;
         }
         if left >= 2 && self.ring.next_target(&self.sq) == reference(sqe) {

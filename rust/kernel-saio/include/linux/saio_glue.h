@@ -194,7 +194,8 @@ const struct cred *saio_cred_override(const struct cred *cred);
 void saio_cred_revert(const struct cred *old);
 
 long saio_call(unsigned int nr, const u64 *args);
-bool saio_filtered(void);
+bool saio_watched(void);
+void saio_audit(unsigned int nr, const u64 *args);
 bool saio_allows(struct task_struct *task, const int *nrs, size_t n);
 int saio_seccomp(unsigned int nr, const u64 *args, long *result);
 void saio_die(void);

@@ -3,6 +3,7 @@
 //! What the tests share. Tests say `use crate::harness::*;`.
 
 mod abi;
+pub mod audit;
 mod call;
 mod child;
 mod counters;

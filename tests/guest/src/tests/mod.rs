@@ -72,6 +72,7 @@ pub static ALL: &[Test] = &[
     test("batch.signal_in_chain", batch::signal_in_chain::run),
     test("batch.signal_inside", batch::signal_inside::run),
     test("batch.seccomp", batch::seccomp::run),
+    test("batch.audit", batch::audit::run),
     test("batch.fork_vfork_thread", batch::fork_vfork_thread::run),
 
     test("flow.register", flow::register::run),

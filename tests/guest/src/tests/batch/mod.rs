@@ -2,6 +2,7 @@
 
 //! Entries and their results.
 
+pub mod audit;
 pub mod efault;
 pub mod epoll_last;
 pub mod flags;
