@@ -4,6 +4,7 @@
 
 mod abi;
 mod call;
+mod cgroup;
 mod child;
 mod counters;
 mod expect;
@@ -22,6 +23,6 @@ mod tcp;
 mod trace;
 
 pub use self::{
-    abi::*, call::*, child::*, counters::*, expect::*, files::*, flow::*, kthread::*, pool::*,
-    repeat::*, ring::*, ring_info::*, seccomp::*, shared::*, signals::*, tcp::*, trace::*,
+    abi::*, call::*, cgroup::*, child::*, counters::*, expect::*, files::*, flow::*, kthread::*,
+    pool::*, repeat::*, ring::*, ring_info::*, seccomp::*, shared::*, signals::*, tcp::*, trace::*,
 };
