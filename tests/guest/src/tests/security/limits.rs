@@ -9,7 +9,7 @@ use crate::harness::*;
 const LIMIT: usize = 100;
 
 pub fn run() {
-    descriptors();
+    in_child(descriptors);
     in_child(size_refused);
     in_child(size_handled);
     let file = file("killed", b"");
@@ -84,7 +84,7 @@ fn size_refused() {
     for call in [
         sqe!(libc::SYS_ftruncate, file, LIMIT + 1),
         sqe!(libc::SYS_fallocate, file, 0, 0, LIMIT + 1),
-        sqe!(libc::SYS_sendfile, file, file, 0, 1),
+        sqe!(libc::SYS_pwrite64, file, c"x".as_ptr(), 1, LIMIT + 1),
     ] {
         expect_errno!(ring.run_one(call), libc::EFBIG);
     }

@@ -16,6 +16,8 @@ use libc::{
 /// An errno that nothing here gives by itself.
 const ODD: i32 = libc::EUCLEAN;
 const POOL_NAME: &str = "filter";
+/// Ends at once, with success.
+const PROGRAM: &std::ffi::CStr = c"/bin/true";
 
 /// What becomes of the entry in the middle, which the filter has an action for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,9 +59,18 @@ enum Way {
     Hook,
     /// Those of a flow, handed over because the owner ends.
     Exit,
+    /// Those of a flow, handed over because the owner gets another program.
+    Exec,
 }
 
-const WAYS: [Way; 5] = [Way::Ordinary, Way::Inline, Way::Pool, Way::Hook, Way::Exit];
+const WAYS: [Way; 6] = [
+    Way::Ordinary,
+    Way::Inline,
+    Way::Pool,
+    Way::Hook,
+    Way::Exit,
+    Way::Exec,
+];
 
 /// When the filter is installed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +84,8 @@ const WHENS: [When; 3] = [When::BeforeRing, When::BeforeEntry, When::AfterEntry]
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
+    /// Of the action, for messages.
+    #[expect(dead_code, reason = "read by Debug")]
     name: &'static str,
     action: u32,
     fate: Fate,
@@ -154,6 +167,11 @@ impl Case {
         self.install(When::AfterEntry);
         let taken = match self.way {
             Way::Exit => return,
+            Way::Exec => {
+                let arguments = [PROGRAM.as_ptr(), std::ptr::null()];
+                let environment = &arguments[1];
+                sys!(libc::SYS_execve, PROGRAM.as_ptr(), &arguments, environment)
+            }
             Way::Hook => {
                 expect_ok!(sys!(libc::SYS_close, spare));
                 flow.ring.enter(0, 3)

@@ -6,10 +6,10 @@
 use crate::harness::*;
 
 pub fn run() {
-    for action in [
-        libc::SECCOMP_RET_TRAP,
-        libc::SECCOMP_RET_KILL_THREAD,
-        libc::SECCOMP_RET_KILL_PROCESS,
+    for (name, action) in [
+        ("TRAP", libc::SECCOMP_RET_TRAP),
+        ("KILL_THREAD", libc::SECCOMP_RET_KILL_THREAD),
+        ("KILL_PROCESS", libc::SECCOMP_RET_KILL_PROCESS),
     ] {
         let pair = tcp_pair(0, 0);
         let child = child(|| {
@@ -22,6 +22,7 @@ pub fn run() {
             sys!(libc::SYS_getppid);
         });
         assert_eq!(child.wait(), Exit::Signal(libc::SIGSYS));
-        expect_bytes(pair.peer, b"text");
+        let (got, end) = read_up_to(pair.peer, 4);
+        assert_eq!(got, b"text", "{name}: {}", show(end));
     }
 }

@@ -12,7 +12,7 @@ pub const MOST: usize = 48;
 /// Bytes of memory that a call has for itself.
 pub const SLOT: usize = 256;
 /// Descriptors that are named.
-const NUMBERS: usize = 12;
+const NUMBERS: usize = 10;
 /// Most bytes that a call reads or writes.
 const BYTES: usize = 128;
 
@@ -54,10 +54,9 @@ impl Step {
 pub fn program(seed: u64, first: i32, memory: &mut Memory) -> Vec<Vec<Step>> {
     let rng = Rng::new(seed);
     let mut generator = Generator { rng, first };
-    let total = 8 + generator.below(MOST - 8);
     let mut slots = memory.chunks_exact_mut(SLOT).map(<[u8]>::as_mut_ptr);
-    let mut batches = Vec::new();
-    let mut left = total;
+    let mut batches = vec![generator.beginning(&mut slots)];
+    let mut left = 8 + generator.below(MOST - 8 - batches[0].len());
     while left != 0 {
         let len = generator.one_of([1, 2, 3, 5, 8, 16, 32]).min(left);
         left -= len;
@@ -80,6 +79,28 @@ impl Generator {
         all[self.below(N)]
     }
 
+    /// Something to work on.
+    fn beginning(&mut self, slots: &mut impl Iterator<Item = *mut u8>) -> Vec<Step> {
+        // As everywhere, one for each call.
+        let slots: [_; 6] = std::array::from_fn(|_| slots.next().expect("there are enough"));
+        let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK;
+        let flags = O_RDWR | O_CREAT;
+        let calls = [
+            call!(libc::SYS_openat, AT_FDCWD, c"a".as_ptr(), flags, 0o644),
+            call!(libc::SYS_mkdirat, AT_FDCWD, c"d".as_ptr(), 0o755),
+            call!(libc::SYS_openat, AT_FDCWD, c"d".as_ptr(), 0),
+            call!(libc::SYS_pipe2, slots[3], O_NONBLOCK),
+            call!(libc::SYS_socketpair, libc::AF_UNIX, kind, 0, slots[4]),
+            call!(libc::SYS_pwrite64, self.first, TEXT.as_ptr(), BYTES, 0),
+        ];
+        let step = |call| Step {
+            call,
+            flags: 0,
+            source: None,
+        };
+        calls.map(step).into()
+    }
+
     fn batch(&mut self, len: usize, slots: &mut impl Iterator<Item = *mut u8>) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         // What the calls of the chain give so far.
@@ -93,7 +114,7 @@ impl Generator {
                 (Some((_, arg)), Some(back)) if self.below(4) != 0 => Some((arg, back as u32 + 1)),
                 _ => None,
             };
-            let link = self.one_of([0, 0, 0, LINK, LINK, HARDLINK]);
+            let link = self.one_of([0, 0, 0, 0, LINK, LINK, HARDLINK]);
             let skip = if self.below(8) == 0 { SKIP_SUCCESS } else { 0 };
             steps.push(Step {
                 call,
