@@ -17,5 +17,7 @@ pub mod seccomp_actions;
 pub mod seccomp_dead;
 pub mod seccomp_forbids_saio;
 pub mod seccomp_kill_thread;
+pub mod seccomp_number;
 pub mod seccomp_strict;
 pub mod seccomp_tsync;
+pub mod setuid_exec;
