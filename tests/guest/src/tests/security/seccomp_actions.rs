@@ -63,15 +63,6 @@ enum Way {
     Exec,
 }
 
-const WAYS: [Way; 6] = [
-    Way::Ordinary,
-    Way::Inline,
-    Way::Pool,
-    Way::Hook,
-    Way::Exit,
-    Way::Exec,
-];
-
 /// When the filter is installed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum When {
@@ -79,8 +70,6 @@ enum When {
     BeforeEntry,
     AfterEntry,
 }
-
-const WHENS: [When; 3] = [When::BeforeRing, When::BeforeEntry, When::AfterEntry];
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -97,20 +86,29 @@ struct Case {
 pub fn run() {
     let _pool = Pool::new(POOL_NAME, |p| p);
     for (name, action, fate) in ACTIONS {
-        for way in WAYS {
-            for when in WHENS {
+        let case = Case {
+            name,
+            action,
+            fate,
+            way: Way::Ordinary,
+            when: When::AfterEntry,
+            by_argument: false,
+        };
+        for way in [Way::Ordinary, Way::Inline, Way::Pool] {
+            for when in [When::BeforeRing, When::BeforeEntry, When::AfterEntry] {
                 for by_argument in [false, true] {
                     Case {
-                        name,
-                        action,
-                        fate,
                         way,
                         when,
                         by_argument,
+                        ..case
                     }
                     .check();
                 }
             }
+        }
+        for way in [Way::Hook, Way::Exit, Way::Exec] {
+            Case { way, ..case }.check();
         }
     }
 }
@@ -152,10 +150,13 @@ impl Case {
     fn act(&self, pair: Pair) {
         set_limit(libc::RLIMIT_CORE, 0);
         self.install(When::BeforeRing);
-        let ring = match self.way {
-            Way::Pool => RawRing::pooled(POOL_NAME),
-            _ => flow_ring(),
-        };
+        let ring = RawRing::with(|params| {
+            params.arena_size = 4096;
+            params.flows = 1;
+        });
+        if self.way == Way::Pool {
+            expect_ok!(ring.attach(POOL_NAME, POOLED));
+        }
         let mut flow = Flow::on(ring, pair);
         flow.ring.fill_arena(0, &TEXTS.concat());
         let spare = fd(sys!(libc::SYS_dup, 2));
