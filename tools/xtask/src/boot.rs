@@ -380,7 +380,7 @@ fn new_job(ctx: &Context, argv: &[String]) -> Job {
     .into_iter()
     .map(|(name, value)| (name.to_string(), value.to_string()))
     .collect();
-    for name in ["TERM", "RUST_BACKTRACE"] {
+    for name in ["TERM", "RUST_BACKTRACE", "SAIO_TEST_SEED"] {
         if let Ok(value) = env::var(name) {
             env.insert(name.to_string(), value);
         }

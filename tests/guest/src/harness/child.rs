@@ -96,6 +96,23 @@ pub fn become_user(uid: u32, gid: u32, groups: &[u32]) {
     expect_ok!(sys!(libc::SYS_setresuid, uid, uid, uid));
 }
 
+/// Changes the effective user alone, so that root can come back.
+#[track_caller]
+pub fn set_euid(uid: u32) {
+    expect_ok!(sys!(libc::SYS_setresuid, -1, uid, -1));
+}
+
+/// Sets the soft limit of a resource, below the hard one; gives the old one.
+#[track_caller]
+pub fn set_limit(resource: u32, limit: u64) -> u64 {
+    let mut limits: libc::rlimit = zeroed();
+    expect_ok!(sys!(libc::SYS_prlimit64, 0, resource, 0, &mut limits));
+    let old = limits.rlim_cur;
+    limits.rlim_cur = limit;
+    expect_ok!(sys!(libc::SYS_prlimit64, 0, resource, &limits, 0));
+    old
+}
+
 /// A gate that one process opens and another waits for. Made before the fork.
 pub struct Gate {
     read: i32,

@@ -5,6 +5,7 @@
 mod abi;
 pub mod audit;
 mod call;
+mod cgroup;
 mod child;
 mod counters;
 mod expect;
@@ -23,6 +24,6 @@ mod tcp;
 mod trace;
 
 pub use self::{
-    abi::*, call::*, child::*, counters::*, expect::*, files::*, flow::*, kthread::*, pool::*,
-    repeat::*, ring::*, ring_info::*, seccomp::*, shared::*, signals::*, tcp::*, trace::*,
+    abi::*, call::*, cgroup::*, child::*, counters::*, expect::*, files::*, flow::*, kthread::*,
+    pool::*, repeat::*, ring::*, ring_info::*, seccomp::*, shared::*, signals::*, tcp::*, trace::*,
 };

@@ -15,8 +15,29 @@ pub struct Rule {
     pub action: u32,
 }
 
+impl Rule {
+    /// For every call of this number.
+    pub fn new(nr: i64, action: u32) -> Self {
+        let arg = None;
+        Self { nr, arg, action }
+    }
+
+    /// Only where argument `index` is `value`.
+    pub fn only(mut self, index: u32, value: u32) -> Self {
+        self.arg = Some((index, value));
+        self
+    }
+}
+
 /// Installs a filter for this thread that allows what no rule names.
+#[track_caller]
 pub fn install_filter(rules: &[Rule]) {
+    install_filter_with(0, rules);
+}
+
+/// As [`install_filter`], with `SECCOMP_FILTER_FLAG_*`.
+#[track_caller]
+pub fn install_filter_with(flags: u64, rules: &[Rule]) {
     // Offsets in `struct seccomp_data`.
     const NR: u32 = 0;
     const ARGS: u32 = 16;
@@ -51,7 +72,7 @@ pub fn install_filter(rules: &[Rule]) {
     };
     expect_ok!(sys!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1));
     let mode = libc::SECCOMP_SET_MODE_FILTER;
-    expect_ok!(sys!(libc::SYS_seccomp, mode, 0, &header));
+    expect_ok!(sys!(libc::SYS_seccomp, mode, flags, &header));
 }
 
 /// The action that makes a call fail with `errno`.

@@ -2,7 +2,7 @@
 
 //! TCP connections over loopback.
 
-use super::{expect_ok, expect_same, fd, show, sys, zeroed};
+use super::{expect_ok, expect_same, fd, show, sqe, sys, zeroed, Sqe};
 
 /// Two ends of a connection.
 #[derive(Clone, Copy)]
@@ -79,6 +79,12 @@ impl Listener {
         sys!(libc::SYS_connect, client, &self.address, len)
     }
 
+    /// The entry of [`Self::connect`], which the listener has to outlive.
+    pub fn connect_entry(&self, client: i32) -> Sqe {
+        let len = size_of::<libc::sockaddr_in>();
+        sqe!(libc::SYS_connect, client, &self.address, len)
+    }
+
     /// The next connection: close-on-exec, non-blocking.
     pub fn accept(&self) -> i32 {
         let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -87,6 +93,16 @@ impl Listener {
 
     /// A connection, while no other waits to be accepted; buffers as for [`tcp_pair`].
     pub fn pair(&self, rcvbuf: i32, sndbuf: i32) -> Pair {
+        let peer = self.peer(rcvbuf);
+        let ours = self.accept();
+        if sndbuf != 0 {
+            set_option(ours, libc::SOL_SOCKET, libc::SO_SNDBUF, sndbuf);
+        }
+        Pair { ours, peer }
+    }
+
+    /// The connecting end of a connection that waits to be accepted.
+    pub fn peer(&self, rcvbuf: i32) -> i32 {
         let peer = self.client(0);
         if rcvbuf != 0 {
             // Before the connection is made: the window follows from it.
@@ -105,11 +121,7 @@ impl Listener {
             size_of::<libc::timeval>()
         ));
         expect_ok!(self.connect(peer));
-        let ours = self.accept();
-        if sndbuf != 0 {
-            set_option(ours, libc::SOL_SOCKET, libc::SO_SNDBUF, sndbuf);
-        }
-        Pair { ours, peer }
+        peer
     }
 }
 

@@ -9,6 +9,7 @@ mod flow;
 mod leak;
 mod pool;
 mod programs;
+mod security;
 mod setup;
 
 use crate::harness::ktap::Test;
@@ -158,6 +159,29 @@ pub static ALL: &[Test] = &[
     test("api.connection_fails", api::connection_fails::run),
     test("api.wait_last", api::wait_last::run),
 
+    slow("security.seccomp_actions", security::seccomp_actions::run, 120),
+    test("security.seccomp_tsync", security::seccomp_tsync::run),
+    test("security.seccomp_number", security::seccomp_number::run),
+    test("security.seccomp_kill_thread", security::seccomp_kill_thread::run),
+    test("security.seccomp_dead", security::seccomp_dead::run),
+    test("security.seccomp_strict", security::seccomp_strict::run),
+    test("security.seccomp_forbids_saio", security::seccomp_forbids_saio::run),
+    test("security.credentials", security::credentials::run),
+    test("security.setuid_exec", security::setuid_exec::run),
+    test("security.landlock", security::landlock::run),
+    test("security.chroot", security::chroot::run),
+    test("security.mount_namespace", security::namespaces::mounts),
+    test("security.shared_directory", security::namespaces::shared_directory),
+    test("security.network_namespace", security::namespaces::network),
+    test("security.user_namespace", security::namespaces::users),
+    test("security.limits", security::limits::run),
+    test("security.memory_cgroup", security::memory_cgroup::run),
+    slow("security.oom_kill", security::oom_kill::run, 60),
+    slow("security.freezer", security::freezer::run, 60),
+    test("security.ptrace", security::ptrace::run),
+    slow("security.core_dump", security::core_dump::run, 60),
+    slow("security.random_programs", security::random_programs::run, 240),
+
     slow("programs.api_c", programs::api_c::dynamic, 60),
     slow("programs.api_c_static", programs::api_c::with_static_library, 60),
     slow("programs.echo_rust", programs::echo::rust, 60),
@@ -214,6 +238,16 @@ pub static ALL: &[Test] = &[
     pooled("api_pool.slow_peer", api::slow_peer::run, 60),
     pooled("api_pool.connection_fails", api::connection_fails::run, 20),
     pooled("api_pool.wait_last", api::wait_last::run, 20),
+    pooled("security_pool.seccomp_dead", security::seccomp_dead::run, 20),
+    pooled("security_pool.seccomp_number", security::seccomp_number::run, 20),
+    pooled("security_pool.setuid_exec", security::setuid_exec::run, 20),
+    pooled("security_pool.landlock", security::landlock::run, 20),
+    pooled("security_pool.network_namespace", security::namespaces::network, 20),
+    pooled("security_pool.user_namespace", security::namespaces::users, 20),
+    pooled("security_pool.oom_kill", security::oom_kill::run, 60),
+    pooled("security_pool.freezer", security::freezer::run, 60),
+    pooled("security_pool.ptrace", security::ptrace::run, 20),
+    pooled("security_pool.core_dump", security::core_dump::run, 60),
     pooled("programs_pool.echo_rust", programs::echo::rust, 60),
     pooled("programs_pool.echo_c", programs::echo::c, 60),
     pooled("programs_pool.echo_c_static", programs::echo::c_with_static_library, 60),

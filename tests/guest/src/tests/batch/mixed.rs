@@ -7,11 +7,7 @@ use crate::harness::*;
 use libc::{
     AT_FDCWD, EPOLLIN, EPOLL_CTL_ADD, O_CREAT, O_RDONLY, O_RDWR, POLLIN, SEEK_SET, SOCK_STREAM,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::fs::MetadataExt,
-};
+use std::{collections::BTreeSet, fs};
 
 /// Calls of the script that must differ from each other.
 const DIFFERENT: usize = 40;
@@ -57,35 +53,6 @@ pub fn run() {
 
 fn enter_directory(name: &str) {
     std::env::set_current_dir(name).expect("the directory was made above");
-}
-
-/// Names of the files below with what can be compared of them.
-fn tree(directory: &str) -> BTreeMap<String, (u32, u64, i64, Vec<u8>)> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir(directory).expect("it was made above") {
-        let path = entry.expect("it can be read").path();
-        let meta = fs::symlink_metadata(&path).expect("it exists");
-        let content = if meta.is_symlink() {
-            let target = fs::read_link(&path).expect("it is a link");
-            target.to_string_lossy().into_owned().into_bytes()
-        } else if meta.is_file() {
-            fs::read(&path).expect("root can read it")
-        } else {
-            Vec::new()
-        };
-        let name = path.file_name().expect("it has one").to_string_lossy();
-        // The time is one that the script sets, or says that it was not set.
-        let time = if meta.mtime() < 1_000_000 {
-            meta.mtime()
-        } else {
-            0
-        };
-        all.insert(
-            name.into_owned(),
-            (meta.mode(), meta.nlink(), time, content),
-        );
-    }
-    all
 }
 
 /// What the calls point to. Addresses stay the same in both runs.

@@ -61,8 +61,3 @@ fn entered(flow: &mut Flow) -> Vec<i64> {
     expect_ok!(flow.ring.submit(&all));
     in_order(flow.ring.wait(3))
 }
-
-/// The effective user alone: so root comes back.
-fn set_euid(uid: u32) {
-    expect_ok!(sys!(libc::SYS_setresuid, -1, uid, -1));
-}
