@@ -195,6 +195,7 @@ fn command(
     }
     let mut again = vec!["./x bench".to_string()];
     again.extend(args.figures.iter().cloned());
+    again.extend(args.quick.then(|| "--quick".to_string()));
     argv.extend(
         [
             "--instrument",

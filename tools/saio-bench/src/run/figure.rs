@@ -8,8 +8,8 @@ use crate::client::Amount;
 use crate::stage::{Size, Variant};
 use crate::verify::subjects::{Subject, Way};
 
-/// Requests that a connection makes at least: opening it must not be what is measured.
-const REQUESTS_A_CONNECTION: u64 = 10;
+/// Rounds that each connection makes at least: opening it must not be what is measured.
+const ROUNDS: u64 = 10;
 /// In short: so much less of what is measured.
 const QUICK: u64 = 4;
 
@@ -19,8 +19,8 @@ pub struct Figure {
     pub name: String,
     /// Its heading in the report
     pub title: String,
-    /// Whether it needs several processors
-    pub needs_processors: bool,
+    /// Processors that it needs
+    pub processors: usize,
     /// Samples of each value
     pub repeats: u32,
     /// What a reader has to know besides
@@ -202,8 +202,8 @@ impl Load {
     pub fn amount_at(&self, point: &Point) -> Amount {
         match self.amount {
             Amount::Requests(requests) => {
-                let least = REQUESTS_A_CONNECTION * u64::from(point.connections);
-                Amount::Requests(requests.max(least))
+                let at_once = u64::from(point.connections) * u64::from(point.pipeline);
+                Amount::Requests(requests.max(ROUNDS * at_once))
             }
             time => time,
         }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn each_connection_makes_some_requests() {
+    fn each_connection_makes_some_rounds() {
         let load = load(
             "server = \"nginx\"\nway = \"ktls\"\naxis = \"connections\"\nsizes = [\"1k\"]\n\
              connections = [8, 500]\nrequests = 1000\n",

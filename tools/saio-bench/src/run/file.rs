@@ -34,7 +34,7 @@ struct Entry {
     title: Spanned<String>,
     #[serde(default)]
     notes: Vec<String>,
-    instrument: Option<Spanned<String>>,
+    processors: Option<Spanned<i64>>,
     repeats: Option<Spanned<i64>>,
     variants: List<String>,
     // Servers
@@ -119,10 +119,9 @@ impl Reader<'_> {
                 "title is empty: say what is shown".into(),
             );
         }
-        let instruments = ["icount", "virtual-time"];
-        let instrument = match &entry.instrument {
-            Some(text) => self.one_of("instrument", text, &instruments)?,
-            None => 0,
+        let processors = match &entry.processors {
+            Some(number) => self.number("processors", number, 1..=1024)?,
+            None => 1,
         };
         let repeats = match &entry.repeats {
             Some(number) => self.number("repeats", number, 1..=100)? as u32,
@@ -137,7 +136,7 @@ impl Reader<'_> {
         Ok(Figure {
             name,
             title: entry.title.into_inner(),
-            needs_processors: instrument == 1,
+            processors: processors as usize,
             repeats,
             notes: entry.notes,
             what,

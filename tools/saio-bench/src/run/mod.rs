@@ -10,6 +10,7 @@ mod servers;
 mod value;
 
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use anyhow::{bail, Result};
 use clap::Args;
@@ -20,8 +21,8 @@ use crate::server::group;
 
 pub use figure::{Figure, Load, What};
 pub use file::parse;
+pub use record::Origin;
 use record::Record;
-pub use record::{Clock, Origin};
 pub use value::Bad;
 
 /// Arguments of `saio-bench run`.
@@ -135,10 +136,11 @@ pub fn measure(
     places: &Places,
 ) -> Result<Option<bench_report::results::Results>> {
     let clock = origin.instrument;
-    if figure.needs_processors && clock == Clock::Icount {
+    let processors = available_parallelism().map_or(1, |number| number.get());
+    if figure.processors > processors {
         eprintln!(
-            "{} is left out: it needs several processors, and here one is emulated",
-            figure.name
+            "{} is left out: it needs {} processors, and here are {processors}",
+            figure.name, figure.processors
         );
         return Ok(None);
     }

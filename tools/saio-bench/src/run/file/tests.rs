@@ -28,7 +28,7 @@ fn load_of(rest: &str) -> Load {
 fn what_is_not_named_has_a_value() {
     let figure = read(SERVERS).unwrap().remove(0);
     assert_eq!((figure.name.as_str(), figure.repeats), ("f", 2));
-    assert!(!figure.needs_processors);
+    assert_eq!(figure.processors, 1);
     let load = load_of(SERVERS);
     assert_eq!(load.client, ClientKind::Lockstep);
     assert_eq!(load.amount, Amount::Requests(100));
@@ -86,7 +86,7 @@ fn errors_have_file_line_key_and_fix() {
         ),
         ("repeats = 0\n", 4, "repeats: 0: give 1 to 100"),
         ("repeats = \"two\"\n", 4, "in: repeats = \"two\""),
-        ("instrument = \"sundial\"\n", 4, "use icount, virtual-time"),
+        ("processors = 0\n", 4, "processors: 0: give 1 to 1024"),
         (
             "calls = [\"getppid\"]\nserver = \"nginx\"\n",
             1,
