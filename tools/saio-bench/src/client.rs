@@ -45,7 +45,18 @@ pub trait Client {
     ///
     /// A request failed.
     fn run(&self, amount: Amount) -> Result<Asked>;
+
+    /// The same, calling `mark` when all connections are in use and when the amount was asked. Returns the requests in
+    /// between, give or take those on their way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::run`].
+    fn window(&self, amount: Amount, mark: &mut dyn FnMut()) -> Result<u64>;
 }
+
+/// Requests on each connection until everything that is done once a connection was done.
+pub const OPENING: u64 = 4;
 
 /// wrk on an nginx, which counts the requests.
 pub struct Wrk<'a> {
@@ -54,12 +65,12 @@ pub struct Wrk<'a> {
 }
 
 impl<'a> Wrk<'a> {
-    /// A load with requests for a path.
+    /// A load with requests for a path, from so many threads of wrk.
     ///
     /// # Errors
     ///
     /// The server does not answer with 200.
-    pub fn new(server: &'a Process, path: &str, connections: u32) -> Result<Self> {
+    pub fn new(server: &'a Process, path: &str, connections: u32, threads: u32) -> Result<Self> {
         let (response, bytes) = http::get(server.address(), path)
             .with_context(|| format!("{path} from {}", server.label()))?;
         ensure!(
@@ -74,6 +85,7 @@ impl<'a> Wrk<'a> {
                 address: server.address(),
                 path: path.to_owned(),
                 connections,
+                threads,
                 response_bytes: bytes as u64,
             },
         })
@@ -107,6 +119,22 @@ impl Client for Wrk<'_> {
             requests,
             per_second: Some(report.per_second),
         })
+    }
+
+    fn window(&self, amount: Amount, mark: &mut dyn FnMut()) -> Result<u64> {
+        let mut before = 0;
+        let mut after = 0;
+        load::run_with_opening(&self.load, self.at_once() * OPENING, amount, |is_end| {
+            if is_end {
+                mark();
+                after = self.requests_so_far()?;
+            } else {
+                before = self.requests_so_far()?;
+                mark();
+            }
+            Ok(())
+        })?;
+        requests_between(before, after)
     }
 }
 
@@ -144,10 +172,33 @@ impl Client for Lockstep<'_> {
     }
 
     fn run(&self, amount: Amount) -> Result<Asked> {
-        let together = self.request.bytes.repeat(self.pipeline as usize);
-        let mut conns = (0..self.connections)
+        let mut conns = self.connect()?;
+        Ok(Asked {
+            requests: self.rounds(&mut conns, amount)?,
+            per_second: None,
+        })
+    }
+
+    fn window(&self, amount: Amount, mark: &mut dyn FnMut()) -> Result<u64> {
+        let mut conns = self.connect()?;
+        self.rounds(&mut conns, Amount::Requests(self.at_once() * OPENING))?;
+        mark();
+        let requests = self.rounds(&mut conns, amount)?;
+        mark();
+        Ok(requests)
+    }
+}
+
+impl Lockstep<'_> {
+    fn connect(&self) -> Result<Vec<Conn>> {
+        (0..self.connections)
             .map(|_| Ok(self.dial.connect()?))
-            .collect::<Result<Vec<Conn>>>()?;
+            .collect()
+    }
+
+    /// Asks on all connections until it is enough. Returns the requests.
+    fn rounds(&self, conns: &mut [Conn], amount: Amount) -> Result<u64> {
+        let together = self.request.bytes.repeat(self.pipeline as usize);
         let length = Cell::new(None);
         let begin = Instant::now();
         let mut requests = 0;
@@ -156,7 +207,7 @@ impl Client for Lockstep<'_> {
             Amount::Time(time) => begin.elapsed() >= time,
         };
         while !is_enough(requests) {
-            for conn in &mut conns {
+            for conn in conns.iter_mut() {
                 conn.send(&together)?;
             }
             for conn in conns.iter_mut().rev() {
@@ -164,14 +215,9 @@ impl Client for Lockstep<'_> {
             }
             requests += self.at_once();
         }
-        Ok(Asked {
-            requests,
-            per_second: None,
-        })
+        Ok(requests)
     }
-}
 
-impl Lockstep<'_> {
     /// Reads the answers of one connection; all must have the same length.
     fn take_answers(&self, conn: &mut Conn, length: &Cell<Option<usize>>) -> Result<()> {
         for _ in 0..self.pipeline {

@@ -31,6 +31,8 @@ pub struct Load {
     pub path: String,
     /// Connections kept open
     pub connections: u32,
+    /// Threads of wrk at most; none is without a connection
+    pub threads: u32,
     /// Bytes of one response, head and body
     pub response_bytes: u64,
 }
@@ -50,9 +52,24 @@ pub struct Report {
 ///
 /// wrk cannot be started or interrupted, or reports a failed connection, a time-out or a response that is not 2xx.
 pub fn run(load: &Load, amount: Amount) -> Result<Report> {
+    run_with_opening(load, 0, amount, |_| Ok(()))
+}
+
+/// The same behind so many requests that open the connections. `at` is called when the amount begins, with false, and
+/// when it ends, with true.
+///
+/// # Errors
+///
+/// As [`run`], or those of `at`.
+pub fn run_with_opening(
+    load: &Load,
+    opening: u64,
+    amount: Amount,
+    mut at: impl FnMut(bool) -> Result<()>,
+) -> Result<Report> {
     let mut command = Command::new("wrk");
     command
-        .arg("-t1")
+        .arg(format!("-t{}", load.threads.clamp(1, load.connections)))
         .arg(format!("-c{}", load.connections))
         .arg(format!("-d{}s", 2 * LIMIT.as_secs()))
         .args(["--timeout", "30s"])
@@ -65,11 +82,17 @@ pub fn run(load: &Load, amount: Amount) -> Result<Report> {
         .spawn()
         .context("cannot start wrk; install the package wrk")?;
     let mut wrk = Killed(child);
+    let opening = opening.saturating_mul(load.response_bytes);
+    wait_for(&mut wrk.0, |bytes| bytes >= opening)?;
+    at(false)?;
     let begin = Instant::now();
     wait_for(&mut wrk.0, |bytes| match amount {
-        Amount::Requests(requests) => bytes >= requests.saturating_mul(load.response_bytes),
+        Amount::Requests(requests) => {
+            bytes >= opening.saturating_add(requests.saturating_mul(load.response_bytes))
+        }
         Amount::Time(time) => begin.elapsed() >= time,
     })?;
+    at(true)?;
     wait_for_handler(&mut wrk.0)?;
     let id = Pid::from_raw(wrk.0.id() as i32);
     kill(id, Signal::SIGINT).context("cannot interrupt wrk")?;

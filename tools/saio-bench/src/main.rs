@@ -15,6 +15,7 @@ mod mark;
 mod measure;
 mod peer;
 mod places;
+mod processors;
 mod profile;
 mod progress;
 mod run;

@@ -6,13 +6,12 @@ use std::fmt;
 
 use anyhow::{ensure, Context, Result};
 
-use crate::client::{Amount, Client};
+use crate::client::{Amount, Client, OPENING};
 use crate::crossings::{Calls, Counter};
 use crate::schedstat::{cpu_ns_when_idle, threads_called};
 use crate::server::Process;
+use crate::vtime::{Interval, Marks};
 
-/// Requests on each connection until everything that is done once a connection was done.
-const OPENING: u64 = 4;
 /// Requests that fill caches before anything is measured.
 const WARM_UP: u64 = 200;
 /// How the names of the kernel's threads begin that work for servers under SAIO.
@@ -83,6 +82,23 @@ pub fn sample(
         cpu_ns: long.1.saturating_sub(short.1) as f64 / requests as f64,
         requests,
     })
+}
+
+/// Runs a load between marks, whose time is known only outside of this machine.
+///
+/// # Errors
+///
+/// As [`sample`], or there are no marks left.
+pub fn interval(
+    server: &Process,
+    client: &dyn Client,
+    amount: Amount,
+    marks: &mut Marks,
+) -> Result<Interval> {
+    let workers = server.workers();
+    let interval = marks.between(|mark| client.window(amount, mark))?;
+    check(server, &workers)?;
+    Ok(interval)
 }
 
 /// Fills the caches of a server and of the system.

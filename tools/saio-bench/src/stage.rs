@@ -5,15 +5,17 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use clap::ValueEnum;
-use saio::pool::Name;
+use saio::pool::{Cpus, Name};
 use tempfile::TempDir;
 
 use crate::client::{Lockstep, Wrk};
 use crate::docs::Docs;
 use crate::places::{self, Places};
+use crate::processors::Processors;
 use crate::server::crew::Crew;
 use crate::server::{echo, free_port, Mode, Process, Saio, Site};
 use crate::tls::Identity;
@@ -102,7 +104,7 @@ impl std::str::FromStr for Size {
 }
 
 /// A server to start.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Role {
     /// Which one, and how it is run
     pub way: &'static Way,
@@ -112,6 +114,8 @@ pub struct Role {
     pub workers: u32,
     /// Threads of the pool, for a variant that has one
     pub threads: u32,
+    /// Whose processors are whose, if they are shared out
+    pub processors: Option<Processors>,
 }
 
 impl Role {
@@ -122,6 +126,7 @@ impl Role {
             variant,
             workers: 1,
             threads: 1,
+            processors: None,
         }
     }
 }
@@ -178,8 +183,10 @@ pub struct Stage {
     configs: PathBuf,
     library: PathBuf,
     identity: Identity,
-    /// Pools, by their numbers of threads
-    crews: RefCell<BTreeMap<u32, Crew>>,
+    /// Pools, by the numbers of workers and of threads
+    crews: RefCell<BTreeMap<(u32, u32), Crew>>,
+    /// How long threads of pools look for work before they sleep, if not as they come
+    idle: Option<Duration>,
 }
 
 impl Stage {
@@ -203,7 +210,13 @@ impl Stage {
             identity: Identity::make(base.path())?,
             base,
             crews: RefCell::default(),
+            idle: None,
         })
+    }
+
+    /// From now on threads of pools look for work for so long before they sleep.
+    pub fn set_idle(&mut self, idle: Duration) {
+        self.idle = Some(idle);
     }
 
     /// Starts a server. No two have the same name.
@@ -212,10 +225,7 @@ impl Stage {
     ///
     /// It does not start; its log is in the error.
     pub fn start(&self, name: &str, role: &Role) -> Result<Served> {
-        let saio = role
-            .variant
-            .mode()
-            .map(|mode| self.saio(mode, role.threads));
+        let saio = role.variant.mode().map(|mode| self.saio(mode, role));
         let saio = saio.transpose()?;
         let site = Site {
             name: name.to_owned(),
@@ -232,16 +242,19 @@ impl Stage {
             Variant::IoUring => echo::start_on_uring(&site)?,
             _ => (role.way.start)(&site)?,
         };
+        if let Some(processors) = &role.processors {
+            processors.keep_server(&server)?;
+        }
         Ok(Served {
-            role: *role,
+            role: role.clone(),
             dial: role.way.dial(&server, &self.identity)?,
             server,
         })
     }
 
-    fn saio(&self, mode: Mode, threads: u32) -> Result<Saio> {
+    fn saio(&self, mode: Mode, role: &Role) -> Result<Saio> {
         let pool = match mode {
-            Mode::Auto | Mode::Pool => Some(self.pool(threads)?),
+            Mode::Auto | Mode::Pool => Some(self.pool(role)?),
             Mode::Inline | Mode::None => None,
         };
         Ok(Saio {
@@ -251,14 +264,17 @@ impl Stage {
         })
     }
 
-    fn pool(&self, threads: u32) -> Result<Name> {
+    /// A pool for servers of this kind.
+    fn pool(&self, role: &Role) -> Result<Name> {
         let mut crews = self.crews.borrow_mut();
-        if let Some(crew) = crews.get(&threads) {
+        let kind = (role.workers, role.threads);
+        if let Some(crew) = crews.get(&kind) {
             return Ok(crew.name().clone());
         }
-        let crew = Crew::hire(threads)?;
+        let cpus = role.processors.as_ref().map(|all| all.pool.iter().copied());
+        let crew = Crew::hire_on(role.threads, cpus.map(Cpus::from_iter), self.idle)?;
         let name = crew.name().clone();
-        crews.insert(threads, crew);
+        crews.insert(kind, crew);
         Ok(name)
     }
 
@@ -269,7 +285,9 @@ impl Stage {
     /// The server does not answer.
     pub fn wrk<'a>(&self, served: &'a Served, size: usize, connections: u32) -> Result<Wrk<'a>> {
         let path = &self.docs.get(&self.sizes[size].name)?.path;
-        Wrk::new(&served.server, path, connections)
+        let processors = served.role.processors.as_ref();
+        let threads = processors.map_or(1, |all| all.client.len() as u32);
+        Wrk::new(&served.server, path, connections, threads)
     }
 
     /// What a client asks a server for answers of a size; the requests before the last one are to be made once.

@@ -152,6 +152,11 @@ impl Call {
 }
 
 impl Figure {
+    /// Whether wrk is the client.
+    pub fn has_wrk(&self) -> bool {
+        matches!(&self.what, What::Servers(load) if load.client == ClientKind::Wrk)
+    }
+
     /// Makes it short: one sample of each value, of a quarter of the requests.
     pub fn shorten(&mut self) {
         self.repeats = 1;

@@ -22,7 +22,7 @@ use crate::server::group;
 pub use figure::{Figure, Load, What};
 pub use file::parse;
 pub use record::Origin;
-use record::Record;
+use record::{Clock, Record};
 pub use value::Bad;
 
 /// Arguments of `saio-bench run`.
@@ -141,6 +141,13 @@ pub fn measure(
         eprintln!(
             "{} is left out: it needs {} processors, and here are {processors}",
             figure.name, figure.processors
+        );
+        return Ok(None);
+    }
+    if clock == Clock::VirtualTime && (figure.processors == 1 || !figure.has_wrk()) {
+        eprintln!(
+            "{} is left out: in virtual time a figure needs several processors and client = \"wrk\"",
+            figure.name
         );
         return Ok(None);
     }

@@ -11,6 +11,7 @@ use bench_report::results::{timestamp, Better, Instrument, InstrumentKind, Resul
 use clap::{Args, ValueEnum};
 
 use crate::machine;
+use crate::vtime::{self, Interval};
 
 /// What cannot be known inside of a machine, for the results file.
 #[derive(Args, Clone)]
@@ -39,6 +40,8 @@ pub enum Clock {
     Wall,
     /// An instruction a nanosecond (QEMU's -icount shift=0)
     Icount,
+    /// Known outside of this machine only (QEMU's plugin vtime)
+    VirtualTime,
 }
 
 impl Clock {
@@ -46,14 +49,14 @@ impl Clock {
     pub fn cpu_unit(self, thing: &str) -> (String, f64) {
         match self {
             Self::Wall => (format!("seconds/{thing}"), 1e-9),
-            Self::Icount => (format!("instructions/{thing}"), 1.0),
+            Self::Icount | Self::VirtualTime => (format!("instructions/{thing}"), 1.0),
         }
     }
 
     /// What is said behind seconds.
     pub fn seconds(self) -> &'static str {
         match self {
-            Self::Wall => "",
+            Self::Wall | Self::VirtualTime => "",
             // They pass slower than those of a wall clock.
             Self::Icount => " of the guest's time",
         }
@@ -65,6 +68,10 @@ impl Clock {
             Self::Icount => (
                 InstrumentKind::Icount,
                 "the clock counts instructions, one a nanosecond",
+            ),
+            Self::VirtualTime => (
+                InstrumentKind::VirtualTime,
+                "not known inside of the machine",
             ),
         };
         Instrument {
@@ -93,8 +100,11 @@ pub struct Named<'a> {
 pub struct Record {
     file: PathBuf,
     head: Results,
-    runs: BTreeMap<Rank, Run>,
+    runs: BTreeMap<Rank, (Run, Vec<Interval>)>,
 }
+
+/// What a run shows: metric, unit, and which direction is better.
+pub type Metric<'a> = (&'a str, &'a str, Better);
 
 impl Record {
     /// An empty one.
@@ -131,25 +141,35 @@ impl Record {
     }
 
     /// Adds a sample to the run of this place.
-    pub fn add(
+    pub fn add(&mut self, rank: Rank, of: &Named, metric: Metric, sample: f64) {
+        self.run(rank, of, metric).0.samples.push(sample);
+    }
+
+    /// Adds a sample whose value is known outside of this machine only.
+    pub fn add_interval(&mut self, rank: Rank, of: &Named, metric: Metric, interval: Interval) {
+        self.run(rank, of, metric).1.push(interval);
+    }
+
+    fn run(
         &mut self,
         rank: Rank,
         of: &Named,
-        (metric, unit, better): (&str, &str, Better),
-        sample: f64,
-    ) {
-        let run = self.runs.entry(rank).or_insert_with(|| Run {
-            figure: None,
-            workload: of.workload.to_owned(),
-            parameters: of.parameters.clone(),
-            variant: of.variant.to_owned(),
-            baseline: Some(of.baseline),
-            metric: metric.to_owned(),
-            unit: unit.to_owned(),
-            better,
-            samples: Vec::new(),
-        });
-        run.samples.push(sample);
+        (metric, unit, better): Metric,
+    ) -> &mut (Run, Vec<Interval>) {
+        self.runs.entry(rank).or_insert_with(|| {
+            let run = Run {
+                figure: None,
+                workload: of.workload.to_owned(),
+                parameters: of.parameters.clone(),
+                variant: of.variant.to_owned(),
+                baseline: Some(of.baseline),
+                metric: metric.to_owned(),
+                unit: unit.to_owned(),
+                better,
+                samples: Vec::new(),
+            };
+            (run, Vec::new())
+        })
     }
 
     /// Whether there is nothing in it.
@@ -160,7 +180,7 @@ impl Record {
     /// All of it.
     pub fn results(&self) -> Results {
         Results {
-            runs: self.runs.values().cloned().collect(),
+            runs: self.runs.values().map(|(run, _)| run.clone()).collect(),
             ..self.head.clone()
         }
     }
@@ -171,6 +191,11 @@ impl Record {
     ///
     /// The file cannot be written.
     pub fn save(&self) -> Result<()> {
+        let intervals: Vec<Vec<Interval>> =
+            self.runs.values().map(|(_, all)| all.clone()).collect();
+        if intervals.iter().any(|all| !all.is_empty()) {
+            return vtime::save(&self.file, &self.results(), &intervals);
+        }
         Ok(self.results().save(&self.file)?)
     }
 }

@@ -3,19 +3,22 @@
 //! Servers under load, all variants side by side.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_report::results::Better;
 
 use super::figure::{ClientKind, Figure, Key, Load, Point};
-use super::record::{Clock, Named, Record};
+use super::record::{Clock, Metric, Named, Record};
 use crate::client::{Client, Wrk};
-use crate::measure::{self, Count, Crossings, Sample};
+use crate::measure::{self, Count, Crossings};
 use crate::places::Places;
+use crate::processors::Processors;
 use crate::progress::Progress;
 use crate::stage::{Role, Served, Stage, Variant, WARM_CONNECTIONS};
 use crate::verify::streams::Request;
 use crate::verify::subjects::Way;
+use crate::vtime::Marks;
 
 /// Requests by which the two runs that count crossings differ.
 const COUNTED: u64 = 1000;
@@ -27,6 +30,15 @@ const NOTES: [&str; 2] = [
 ];
 /// Said where the client is in lockstep.
 const LOCKSTEP: &str = "The client is in lockstep: it sends on every connection, then reads all answers. So every variant finds the same number of connections ready at once. There is no throughput, as the client would be in it.";
+
+/// Said of each figure in virtual time.
+const VIRTUAL: [&str; 2] = [
+    "Servers, pools and clients have processors of their own: the first are the workers', the next the pool's, the rest the client's. time is what passes on them from one response to the next, the reciprocal of throughput; busy is what all processors did for it together, and busy_cpuN one of them. A thread of the pool that looks for work is busy.",
+    "Memory is equally near to all processors, and interrupts between them have no price: what moves between them looks better than it is.",
+];
+/// In virtual time the guest's clock shows the host's, and an instruction takes 10 to 100 ns of it: threads of pools would
+/// sleep between two responses.
+const IDLE: Duration = Duration::from_millis(50);
 
 /// A way to run the server, with or without SAIO: one line of the figure.
 #[derive(Clone, Copy)]
@@ -42,6 +54,8 @@ type Requests = (Vec<Request>, Request);
 struct Bench<'a> {
     load: &'a Load,
     repeats: u32,
+    /// Whether servers, pools and clients have processors of their own
+    shares: bool,
     clock: Clock,
     lines: Vec<Line>,
     stage: Stage,
@@ -74,13 +88,21 @@ pub fn measure(
     if lines.is_empty() {
         return Ok(());
     }
-    for note in NOTES {
-        record.note(note.to_owned());
+    let is_virtual = clock == Clock::VirtualTime;
+    let notes = match is_virtual {
+        true => &VIRTUAL[..],
+        false => &NOTES[..],
+    };
+    for note in notes {
+        record.note((*note).to_owned());
     }
     if load.client == ClientKind::Lockstep {
         record.note(LOCKSTEP.to_owned());
     }
-    let stage = Stage::new(places, &load.sizes)?;
+    let mut stage = Stage::new(places, &load.sizes)?;
+    if is_virtual {
+        stage.set_idle(IDLE);
+    }
     let mut requests = BTreeMap::new();
     for line in &lines {
         for size in 0..load.sizes.len() {
@@ -90,30 +112,35 @@ pub fn measure(
     let bench = Bench {
         load,
         repeats: figure.repeats,
+        shares: figure.processors > 1,
         clock,
         lines,
         stage,
         requests,
     };
-    let values = load.setups().len() * load.points().len() * bench.lines.len();
-    let mut progress = Progress::new(values * (bench.repeats as usize + 1), clock.seconds());
-    for (index, &(workers, threads)) in load.setups().iter().enumerate() {
-        let setup = Setup {
-            index,
-            workers,
-            threads,
-        };
-        bench.samples(&setup, record, &mut progress)?;
+    let setups = bench.setups()?;
+    let values = setups.len() * load.points().len() * bench.lines.len();
+    let rounds = bench.repeats as usize + usize::from(!is_virtual);
+    let mut progress = Progress::new(values * rounds, clock.seconds());
+    let mut marks = Marks::default();
+    for setup in &setups {
+        setup.as_client(|| bench.samples(setup, record, &mut marks, &mut progress))?;
     }
-    for (index, &(workers, threads)) in load.setups().iter().enumerate() {
-        let setup = Setup {
-            index,
-            workers,
-            threads,
-        };
-        bench.counts(&setup, record, &mut progress)?;
+    // In virtual time they are what they are anywhere else.
+    for setup in setups.iter().filter(|_| !is_virtual) {
+        setup.as_client(|| bench.counts(setup, record, &mut progress))?;
     }
     Ok(())
+}
+
+/// One place in the figure.
+struct Place<'a> {
+    setup: &'a Setup,
+    point: &'a Point,
+    /// Its number
+    rank: usize,
+    /// Number of the line
+    line: usize,
 }
 
 /// What servers are started for.
@@ -121,15 +148,48 @@ struct Setup {
     index: usize,
     workers: u32,
     threads: u32,
+    processors: Option<Processors>,
+}
+
+impl Setup {
+    /// Runs something where clients may run.
+    fn as_client(&self, run: impl FnOnce() -> Result<()>) -> Result<()> {
+        match &self.processors {
+            Some(processors) => processors.as_client(run),
+            None => run(),
+        }
+    }
 }
 
 impl Bench<'_> {
+    fn setups(&self) -> Result<Vec<Setup>> {
+        let setup = |(index, (workers, threads))| {
+            let processors = match self.shares {
+                true => Some(Processors::share(workers, threads)?),
+                false => None,
+            };
+            Ok(Setup {
+                index,
+                workers,
+                threads,
+                processors,
+            })
+        };
+        self.load
+            .setups()
+            .into_iter()
+            .enumerate()
+            .map(setup)
+            .collect()
+    }
+
     fn start(&self, setup: &Setup, line: &Line, name: &str) -> Result<Served> {
         let role = Role {
             way: line.way,
             variant: line.variant,
             workers: setup.workers,
             threads: setup.threads,
+            processors: setup.processors.clone(),
         };
         let name = format!(
             "{name}-{}-{}-{}",
@@ -173,7 +233,13 @@ impl Bench<'_> {
 
     /// Processor time, and throughput where the client says. All servers run from the beginning to the end: an idle one
     /// costs nothing.
-    fn samples(&self, setup: &Setup, record: &mut Record, progress: &mut Progress) -> Result<()> {
+    fn samples(
+        &self,
+        setup: &Setup,
+        record: &mut Record,
+        marks: &mut Marks,
+        progress: &mut Progress,
+    ) -> Result<()> {
         let mut servers = Vec::new();
         for line in &self.lines {
             let served = self.start(setup, line, "measured")?;
@@ -190,16 +256,16 @@ impl Bench<'_> {
                     let number = (turn + repeat + index) % servers.len();
                     let (line, served) = &servers[number];
                     let what = self.label(setup, point, line);
-                    let sample = self
-                        .client(served, point)
-                        .and_then(|client| {
-                            let amount = self.load.amount_at(point);
-                            measure::sample(&served.server, &*client, amount, || ())
-                        })
+                    let place = Place {
+                        setup,
+                        point,
+                        rank: setup.index * points.len() + index,
+                        line: number,
+                    };
+                    let said = self
+                        .sample(&place, served, record, marks)
                         .with_context(|| what.clone())?;
-                    progress.done(&what, &sample.to_string());
-                    let rank = setup.index * points.len() + index;
-                    self.add_sample(record, setup, point, (rank, number), &sample);
+                    progress.done(&what, &said);
                     record.save()?;
                 }
             }
@@ -208,6 +274,35 @@ impl Bench<'_> {
             served.stop()?;
         }
         Ok(())
+    }
+
+    /// One sample. Returns it in words.
+    fn sample(
+        &self,
+        place: &Place,
+        served: &Served,
+        record: &mut Record,
+        marks: &mut Marks,
+    ) -> Result<String> {
+        let client = self.client(served, place.point)?;
+        let amount = self.load.amount_at(place.point);
+        let (unit, scale) = self.clock.cpu_unit("request");
+        if self.clock == Clock::VirtualTime {
+            let interval = measure::interval(&served.server, &*client, amount, marks)?;
+            let metric = ("time", unit.as_str(), Better::Lower);
+            self.named(place, |named| {
+                record.add_interval([0, place.rank, place.line, 0], named, metric, interval);
+            });
+            return Ok("measured".into());
+        }
+        let sample = measure::sample(&served.server, &*client, amount, || ())?;
+        let cpu = ("server_cpu", unit.as_str(), Better::Lower);
+        let mut values = vec![(cpu, sample.cpu_ns * scale)];
+        if let Some(rate) = sample.per_second {
+            values.insert(0, (("throughput", "requests/second", Better::Higher), rate));
+        }
+        self.add(record, place, 0, &values);
+        Ok(sample.to_string())
     }
 
     /// Crossings, in runs of their own: counting them takes time.
@@ -221,8 +316,21 @@ impl Bench<'_> {
                     .count(setup, point, line, &name)
                     .with_context(|| what.clone())?;
                 progress.done(&what, &format!("{:.3} calls/request", crossings.total));
-                let rank = setup.index * points.len() + index;
-                self.add_crossings(record, setup, point, (rank, number), &crossings);
+                let place = Place {
+                    setup,
+                    point,
+                    rank: setup.index * points.len() + index,
+                    line: number,
+                };
+                let calls = |metric| (metric, "calls/request", Better::Lower);
+                let values = [
+                    (calls("crossings_total"), crossings.total),
+                    (
+                        calls("crossings_apart_from_wait"),
+                        crossings.apart_from_wait,
+                    ),
+                ];
+                self.add(record, &place, 1, &values);
                 record.note(format!("{what}: calls a request: {}", crossings.breakdown));
                 record.save()?;
             }
@@ -274,60 +382,23 @@ impl Bench<'_> {
             .collect()
     }
 
-    fn add_sample(
-        &self,
-        record: &mut Record,
-        setup: &Setup,
-        point: &Point,
-        (place, line): (usize, usize),
-        sample: &Sample,
-    ) {
-        let (unit, scale) = self.clock.cpu_unit("request");
-        let mut values = vec![(
-            "server_cpu",
-            unit.as_str(),
-            Better::Lower,
-            sample.cpu_ns * scale,
-        )];
-        if let Some(rate) = sample.per_second {
-            values.insert(0, ("throughput", "requests/second", Better::Higher, rate));
-        }
-        self.add(record, setup, point, (0, place, line), &values);
+    /// Adds values of one place.
+    fn add(&self, record: &mut Record, place: &Place, phase: usize, values: &[(Metric, f64)]) {
+        self.named(place, |named| {
+            for (number, (metric, value)) in values.iter().enumerate() {
+                let rank = [phase, place.rank, place.line, number];
+                record.add(rank, named, *metric, *value);
+            }
+        });
     }
 
-    fn add_crossings(
-        &self,
-        record: &mut Record,
-        setup: &Setup,
-        point: &Point,
-        (place, line): (usize, usize),
-        crossings: &Crossings,
-    ) {
-        let values = [
-            ("crossings_total", crossings.total),
-            ("crossings_apart_from_wait", crossings.apart_from_wait),
-        ]
-        .map(|(metric, value)| (metric, "calls/request", Better::Lower, value));
-        self.add(record, setup, point, (1, place, line), &values);
-    }
-
-    fn add(
-        &self,
-        record: &mut Record,
-        setup: &Setup,
-        point: &Point,
-        (phase, place, line): (usize, usize, usize),
-        values: &[(&str, &str, Better, f64)],
-    ) {
-        let named = Named {
-            workload: &self.load.workload(point),
-            parameters: &self.parameters(setup, point),
-            variant: &self.line_name(&self.lines[line]),
-            baseline: self.lines[line].variant.is_baseline(),
-        };
-        for (number, (metric, unit, better, value)) in values.iter().enumerate() {
-            let rank = [phase, place, line, number];
-            record.add(rank, &named, (metric, unit, *better), *value);
-        }
+    fn named(&self, place: &Place, add: impl FnOnce(&Named)) {
+        let line = &self.lines[place.line];
+        add(&Named {
+            workload: &self.load.workload(place.point),
+            parameters: &self.parameters(place.setup, place.point),
+            variant: &self.line_name(line),
+            baseline: line.variant.is_baseline(),
+        });
     }
 }
