@@ -19,6 +19,8 @@ pub struct Figure {
     pub name: String,
     /// Its heading in the report
     pub title: String,
+    /// Said behind the workload in headings of pictures, where another figure has the same workload
+    pub label: Option<String>,
     /// Processors that it needs
     pub processors: usize,
     /// Samples of each value
@@ -155,6 +157,12 @@ impl Figure {
     /// Whether wrk is the client.
     pub fn has_wrk(&self) -> bool {
         matches!(&self.what, What::Servers(load) if load.client == ClientKind::Wrk)
+    }
+
+    /// Heading of a workload's pictures, if its name is not enough.
+    pub fn heading(&self, workload: &str) -> Option<String> {
+        let label = self.label.as_ref()?;
+        Some(format!("{workload}, {label}"))
     }
 
     /// Makes it short: one sample of each value, of a quarter of the requests.

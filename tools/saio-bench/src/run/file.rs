@@ -34,6 +34,7 @@ struct Entry {
     title: Spanned<String>,
     #[serde(default)]
     notes: Vec<String>,
+    label: Option<String>,
     processors: Option<Spanned<i64>>,
     repeats: Option<Spanned<i64>>,
     variants: List<String>,
@@ -136,6 +137,7 @@ impl Reader<'_> {
         Ok(Figure {
             name,
             title: entry.title.into_inner(),
+            label: entry.label,
             processors: processors as usize,
             repeats,
             notes: entry.notes,

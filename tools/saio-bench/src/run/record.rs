@@ -86,6 +86,8 @@ pub type Rank = [usize; 4];
 
 /// What a run is of.
 pub struct Named<'a> {
+    /// Heading of its pictures, if the workload's name is not enough
+    pub heading: Option<String>,
     /// What was run
     pub workload: &'a str,
     /// The load
@@ -158,7 +160,7 @@ impl Record {
     ) -> &mut (Run, Vec<Interval>) {
         self.runs.entry(rank).or_insert_with(|| {
             let run = Run {
-                figure: None,
+                figure: of.heading.clone(),
                 workload: of.workload.to_owned(),
                 parameters: of.parameters.clone(),
                 variant: of.variant.to_owned(),
@@ -220,6 +222,7 @@ mod tests {
         let mut record = Record::new(file.clone(), "A figure", vec!["so".into()], &origin());
         let parameters = BTreeMap::from([("batch".to_owned(), 8.0)]);
         let named = |variant| Named {
+            heading: None,
             workload: "write",
             parameters: &parameters,
             variant,

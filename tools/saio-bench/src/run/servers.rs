@@ -52,10 +52,8 @@ type Requests = (Vec<Request>, Request);
 
 /// What a measurement needs.
 struct Bench<'a> {
+    figure: &'a Figure,
     load: &'a Load,
-    repeats: u32,
-    /// Whether servers, pools and clients have processors of their own
-    shares: bool,
     clock: Clock,
     lines: Vec<Line>,
     stage: Stage,
@@ -110,9 +108,8 @@ pub fn measure(
         }
     }
     let bench = Bench {
+        figure,
         load,
-        repeats: figure.repeats,
-        shares: figure.processors > 1,
         clock,
         lines,
         stage,
@@ -120,7 +117,7 @@ pub fn measure(
     };
     let setups = bench.setups()?;
     let values = setups.len() * load.points().len() * bench.lines.len();
-    let rounds = bench.repeats as usize + usize::from(!is_virtual);
+    let rounds = figure.repeats as usize + usize::from(!is_virtual);
     let mut progress = Progress::new(values * rounds, clock.seconds());
     let mut marks = Marks::default();
     for setup in &setups {
@@ -164,7 +161,8 @@ impl Setup {
 impl Bench<'_> {
     fn setups(&self) -> Result<Vec<Setup>> {
         let setup = |(index, (workers, threads))| {
-            let processors = match self.shares {
+            // Where one is enough, all share it.
+            let processors = match self.figure.processors > 1 {
                 true => Some(Processors::share(workers, threads)?),
                 false => None,
             };
@@ -249,7 +247,7 @@ impl Bench<'_> {
             servers.push((*line, served));
         }
         let points = self.load.points();
-        for repeat in 0..self.repeats as usize {
+        for repeat in 0..self.figure.repeats as usize {
             for (index, point) in points.iter().enumerate() {
                 for turn in 0..servers.len() {
                     // Whoever comes first at one point comes later at the next.
@@ -394,8 +392,10 @@ impl Bench<'_> {
 
     fn named(&self, place: &Place, add: impl FnOnce(&Named)) {
         let line = &self.lines[place.line];
+        let workload = self.load.workload(place.point);
         add(&Named {
-            workload: &self.load.workload(place.point),
+            heading: self.figure.heading(&workload),
+            workload: &workload,
             parameters: &self.parameters(place.setup, place.point),
             variant: &self.line_name(line),
             baseline: line.variant.is_baseline(),

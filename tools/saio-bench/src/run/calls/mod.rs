@@ -96,6 +96,7 @@ pub fn measure(
                     .with_context(|| what.clone())?;
                 progress.done(&what, &format!("{ns:.0} ns a call"));
                 let named = Named {
+                    heading: figure.heading(call.name()),
                     workload: call.name(),
                     parameters: &BTreeMap::from([("batch".to_owned(), f64::from(size))]),
                     variant: variant.name(),
