@@ -18,6 +18,7 @@ use crate::exec;
 use crate::paths::{self, Context};
 use crate::report;
 use crate::tools;
+use crate::vtime;
 
 /// Where figures are described.
 const DIR: &str = "configs/bench";
@@ -25,6 +26,11 @@ const DIR: &str = "configs/bench";
 const GOALS: &str = "configs/bench/goals.toml";
 /// How files of goals end, which lie beside those of figures.
 const GOALS_END: &str = "goals.toml";
+/// Seconds until a guest is ended, if the user names none.
+const TIME_LIMIT: u64 = 4 * 3600;
+/// Instructions that a crossing costs more in virtual time: about what real
+/// processors take.
+const CROSSING: u64 = 1000;
 /// How often results are fetched while the guest runs.
 const FETCH: Duration = Duration::from_secs(5);
 
@@ -64,8 +70,15 @@ impl BenchArgs {
 struct Figure {
     name: String,
     title: String,
+    /// CPUs that it needs
+    #[serde(default = "one")]
+    processors: usize,
     #[serde(skip)]
     file: PathBuf,
+}
+
+fn one() -> usize {
+    1
 }
 
 #[derive(Deserialize)]
@@ -125,41 +138,74 @@ fn chosen(mut figures: Vec<Figure>, names: &[String]) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// The machine that figures are measured on. Instructions are counted unless the
-/// user names an accelerator: such figures repeat on a busy machine.
-fn machine(args: &MachineArgs) -> MachineArgs {
-    let mut machine = args.clone();
-    machine.time_limit.get_or_insert(4 * 3600);
-    if args.accel == AccelChoice::Auto {
-        machine.icount = true;
-        machine.cpus = 1;
-    }
-    machine
+/// A boot, and the figures that are measured in it.
+struct Boot<'a> {
+    machine: MachineArgs,
+    figures: Vec<&'a Figure>,
 }
 
-/// Boots once for all figures, and draws what there is.
+/// The machines that figures are measured on. Unless the user names one:
+/// figures of one CPU by counting instructions, which repeats on a busy machine;
+/// each figure of several in a boot of its own, in virtual time.
+fn boots<'a>(args: &MachineArgs, figures: &'a [Figure]) -> Vec<Boot<'a>> {
+    let mut machine = args.clone();
+    machine.time_limit.get_or_insert(TIME_LIMIT);
+    if args.accel != AccelChoice::Auto {
+        let figures = figures.iter().collect();
+        return vec![Boot { machine, figures }];
+    }
+    let (several, single): (Vec<&Figure>, Vec<&Figure>) =
+        figures.iter().partition(|figure| figure.processors > 1);
+    let mut boots = Vec::new();
+    if !single.is_empty() {
+        boots.push(Boot {
+            machine: MachineArgs {
+                icount: true,
+                cpus: 1,
+                ..machine.clone()
+            },
+            figures: single,
+        });
+    }
+    boots.extend(several.into_iter().map(|figure| Boot {
+        machine: MachineArgs {
+            virtual_time: true,
+            cpus: figure.processors,
+            crossing: CROSSING,
+            ..machine.clone()
+        },
+        figures: vec![figure],
+    }));
+    boots
+}
+
+/// Measures figures and draws what there is. What cannot be measured here is
+/// left out, with the reason.
 fn measure(ctx: &Context, args: &BenchArgs, figures: &[Figure]) -> Result<i32> {
     ensure!(
-        !args.machine.virtual_time,
-        "figures are not measured in virtual time: leave --virtual-time out, or name a command: \
-         ./x bench --virtual-time -- vtime -- COMMAND"
+        !args.machine.virtual_time && !args.machine.icount,
+        "each figure has its instrument: leave --virtual-time and --icount out, or name a \
+         command: ./x bench --icount -- run configs/bench/redis.toml"
     );
     tools::build(ctx)?;
-    let machine = machine(&args.machine);
-    let guest = Guest::prepare(ctx, &machine, "bench")?;
-    exec::step(&format!("measuring on Linux {}", guest.release()));
-    let argv = command(ctx, args, &machine, &guest, figures);
-    let results = report::results(ctx);
-    let outcome = fetching(&guest.out_dir(), &results, ctx.dry_run, || {
-        guest.run(ctx, &argv, &mut boot::pass_through)
-    })?;
-    let status = outcome.as_ref().map_or(0, boot::judge);
-    if status != 0 {
-        exec::step(&format!(
-            "what was measured before lies in {}",
-            results.display()
-        ));
-        return Ok(status);
+    let mut measured = 0;
+    for boot in boots(&args.machine, figures) {
+        if boot.machine.virtual_time {
+            if let Err(reason) = vtime::check(&ctx.qemu) {
+                for figure in &boot.figures {
+                    exec::step(&format!("{} is left out: {reason:#}", figure.name));
+                }
+                continue;
+            }
+        }
+        let status = boot_for(ctx, args, &boot)?;
+        if status != 0 {
+            return Ok(status);
+        }
+        measured += 1;
+    }
+    if measured == 0 {
+        return Ok(0);
     }
     let page = report::draw(ctx)?;
     if !ctx.dry_run {
@@ -169,13 +215,43 @@ fn measure(ctx: &Context, args: &BenchArgs, figures: &[Figure]) -> Result<i32> {
     Ok(0)
 }
 
+/// Boots once and measures. Returns the exit status.
+fn boot_for(ctx: &Context, args: &BenchArgs, boot: &Boot) -> Result<i32> {
+    let machine = &boot.machine;
+    let guest = Guest::prepare(ctx, machine, "bench")?;
+    exec::step(&format!("measuring on Linux {}", guest.release()));
+    let argv = command(ctx, args, machine, &guest, &boot.figures);
+    let results = report::results(ctx);
+    if machine.virtual_time {
+        // Its results are none before QEMU's plugin has completed them.
+        let Some(outcome) = guest.run(ctx, &argv, &mut boot::pass_through)? else {
+            return Ok(0);
+        };
+        let status = guest.close(&outcome)?;
+        if status == 0 {
+            paths::make_dir(&results)?;
+            fetch(&guest.out_dir(), &results)?;
+        }
+        return Ok(status);
+    }
+    let outcome = fetching(&guest.out_dir(), &results, ctx.dry_run, || {
+        guest.run(ctx, &argv, &mut boot::pass_through)
+    })?;
+    let status = outcome.as_ref().map_or(0, boot::judge);
+    if status != 0 {
+        let results = results.display();
+        exec::step(&format!("what was measured before lies in {results}"));
+    }
+    Ok(status)
+}
+
 /// What is run in the guest.
 fn command(
     ctx: &Context,
     args: &BenchArgs,
     machine: &MachineArgs,
     guest: &Guest,
-    figures: &[Figure],
+    figures: &[&Figure],
 ) -> Vec<String> {
     let mut argv = vec![
         ctx.program("saio-bench").display().to_string(),
@@ -286,17 +362,49 @@ mod tests {
     }
 
     #[test]
-    fn one_cpu_counts_instructions_unless_the_user_wants_another_one() {
-        let default = machine(&MachineArgs::default());
-        assert!(default.icount);
-        assert_eq!(default.cpus, 1);
-        let kvm = machine(&MachineArgs {
+    fn figures_are_booted_for_by_their_instruments() {
+        let figure = |name: &str, processors| Figure {
+            name: name.to_string(),
+            title: "t".to_string(),
+            processors,
+            file: PathBuf::new(),
+        };
+        let figures = [
+            figure("a", 1),
+            figure("b", 8),
+            figure("c", 1),
+            figure("d", 4),
+        ];
+        let boots_of = |args: &MachineArgs| -> Vec<(bool, bool, usize, String)> {
+            let names = |boot: &Boot| {
+                let names = boot.figures.iter().map(|figure| figure.name.as_str());
+                names.collect::<String>()
+            };
+            boots(args, &figures)
+                .iter()
+                .map(|boot| {
+                    let machine = &boot.machine;
+                    (
+                        machine.icount,
+                        machine.virtual_time,
+                        machine.cpus,
+                        names(boot),
+                    )
+                })
+                .collect()
+        };
+        let expected = [
+            (true, false, 1, "ac".to_string()),
+            (false, true, 8, "b".to_string()),
+            (false, true, 4, "d".to_string()),
+        ];
+        assert_eq!(boots_of(&MachineArgs::default()), expected);
+        let kvm = MachineArgs {
             accel: AccelChoice::Kvm,
             cpus: 4,
             ..MachineArgs::default()
-        });
-        assert!(!kvm.icount);
-        assert_eq!(kvm.cpus, 4);
+        };
+        assert_eq!(boots_of(&kvm), [(false, false, 4, "abcd".to_string())]);
     }
 
     #[test]
