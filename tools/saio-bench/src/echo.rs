@@ -45,21 +45,42 @@ struct Peer {
 ///
 /// The port is taken, or epoll fails.
 pub fn echo(args: &EchoArgs) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
-        .with_context(|| format!("--port: cannot listen on 127.0.0.1:{}", args.port))?;
+    let listener = args.listen()?;
     listener.set_nonblocking(true)?;
-    // The backlog that std asks for is too short for hundreds of clients at once.
-    listen(&listener, Backlog::new(1024)?)?;
     serve(&listener)
 }
 
-fn serve(listener: &TcpListener) -> Result<()> {
+impl EchoArgs {
+    /// Listens where it is to.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken.
+    pub fn listen(&self) -> Result<TcpListener> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))
+            .with_context(|| format!("--port: cannot listen on 127.0.0.1:{}", self.port))?;
+        // The backlog that std asks for is too short for hundreds of clients at once.
+        listen(&listener, Backlog::new(1024)?)?;
+        Ok(listener)
+    }
+}
+
+/// From now on the signals that end a server are read from a descriptor.
+///
+/// # Errors
+///
+/// No descriptor is left.
+pub fn signals() -> Result<SignalFd> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
     signals.thread_block()?;
-    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+    Ok(SignalFd::with_flags(&signals, flags)?)
+}
 
+fn serve(listener: &TcpListener) -> Result<()> {
+    let signals = signals()?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
     epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! wrk: load on a server, bounded by requests.
+//! wrk: load on a server, bounded by requests or by time.
 
 use std::fs;
 use std::io::Read;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
+
+use crate::client::Amount;
 
 /// wrk knows time only, so it gets much and is interrupted.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -29,8 +31,8 @@ pub struct Load {
     pub path: String,
     /// Connections kept open
     pub connections: u32,
-    /// Requests after which wrk is interrupted; it makes some more until it notices
-    pub requests: u64,
+    /// Threads of wrk at most; none is without a connection
+    pub threads: u32,
     /// Bytes of one response, head and body
     pub response_bytes: u64,
 }
@@ -44,15 +46,30 @@ pub struct Report {
     pub per_second: f64,
 }
 
-/// Runs wrk.
+/// Runs wrk, and interrupts it behind this amount; it makes some more requests until it notices.
 ///
 /// # Errors
 ///
 /// wrk cannot be started or interrupted, or reports a failed connection, a time-out or a response that is not 2xx.
-pub fn run(load: &Load) -> Result<Report> {
+pub fn run(load: &Load, amount: Amount) -> Result<Report> {
+    run_with_opening(load, 0, amount, |_| Ok(()))
+}
+
+/// The same behind so many requests that open the connections. `at` is called when the amount begins, with false, and
+/// when it ends, with true.
+///
+/// # Errors
+///
+/// As [`run`], or those of `at`.
+pub fn run_with_opening(
+    load: &Load,
+    opening: u64,
+    amount: Amount,
+    mut at: impl FnMut(bool) -> Result<()>,
+) -> Result<Report> {
     let mut command = Command::new("wrk");
     command
-        .arg("-t1")
+        .arg(format!("-t{}", load.threads.clamp(1, load.connections)))
         .arg(format!("-c{}", load.connections))
         .arg(format!("-d{}s", 2 * LIMIT.as_secs()))
         .args(["--timeout", "30s"])
@@ -65,10 +82,17 @@ pub fn run(load: &Load) -> Result<Report> {
         .spawn()
         .context("cannot start wrk; install the package wrk")?;
     let mut wrk = Killed(child);
-    wait_for_bytes(
-        &mut wrk.0,
-        load.requests.saturating_mul(load.response_bytes),
-    )?;
+    let opening = opening.saturating_mul(load.response_bytes);
+    wait_for(&mut wrk.0, |bytes| bytes >= opening)?;
+    at(false)?;
+    let begin = Instant::now();
+    wait_for(&mut wrk.0, |bytes| match amount {
+        Amount::Requests(requests) => {
+            bytes >= opening.saturating_add(requests.saturating_mul(load.response_bytes))
+        }
+        Amount::Time(time) => begin.elapsed() >= time,
+    })?;
+    at(true)?;
     wait_for_handler(&mut wrk.0)?;
     let id = Pid::from_raw(wrk.0.id() as i32);
     kill(id, Signal::SIGINT).context("cannot interrupt wrk")?;
@@ -86,7 +110,8 @@ pub fn run(load: &Load) -> Result<Report> {
     parse(&text).with_context(|| format!("wrk on {}{} said:\n{text}", load.address, load.path))
 }
 
-fn wait_for_bytes(wrk: &mut Child, bytes: u64) -> Result<()> {
+/// Waits until the bytes that wrk has read are enough.
+fn wait_for(wrk: &mut Child, is_enough: impl Fn(u64) -> bool) -> Result<()> {
     let file = format!("/proc/{}/io", wrk.id());
     let start = Instant::now();
     loop {
@@ -100,11 +125,15 @@ fn wait_for_bytes(wrk: &mut Child, bytes: u64) -> Result<()> {
         let io = fs::read_to_string(&file).with_context(|| {
             format!("cannot read {file}; the kernel needs CONFIG_TASK_IO_ACCOUNTING")
         })?;
-        if read_bytes(&io).with_context(|| format!("{file} is not understood: {io:?}"))? >= bytes {
+        let bytes = read_bytes(&io).with_context(|| format!("{file} is not understood: {io:?}"))?;
+        if is_enough(bytes) {
             return Ok(());
         }
         if start.elapsed() > LIMIT {
-            bail!("wrk has not read {bytes} bytes after {} s", LIMIT.as_secs());
+            bail!(
+                "wrk is not done after {} s; it has read {bytes} bytes",
+                LIMIT.as_secs()
+            );
         }
         sleep(STEP);
     }

@@ -2,6 +2,7 @@
 
 //! Measures servers with and without SAIO, and compares what they answer.
 
+mod client;
 mod crossings;
 mod demo;
 mod docs;
@@ -12,8 +13,12 @@ mod load;
 mod machine;
 mod mark;
 mod measure;
+mod peer;
 mod places;
+mod processors;
 mod profile;
+mod progress;
+mod run;
 mod schedstat;
 mod server;
 mod stage;
@@ -27,6 +32,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Exit status where a file of the user's cannot be used.
+const WRONG_USAGE: u8 = 2;
+
 /// Measures servers with and without SAIO, and compares what they answer
 #[derive(Parser)]
 #[command(
@@ -35,7 +43,7 @@ use clap::{Parser, Subcommand};
     help_expected = true,
     max_term_width = 80,
     arg_required_else_help = true,
-    after_long_help = "demo and verify need root and a kernel with SAIO.\n\n\
+    after_long_help = "demo, run and verify need root and a kernel with SAIO.\n\n\
         Examples:\n  \
         Measure nginx with static files:\n    saio-bench demo --out nginx.json\n  \
         Compare its responses with and without SAIO:\n    saio-bench verify nginx"
@@ -79,6 +87,20 @@ enum Action {
         Redis with 16 commands at once:\n    saio-bench cost redis --way plain --pipeline 16")]
     Cost(verify::cost::CostArgs),
 
+    /// Measures the figures that files describe
+    ///
+    /// Every variant is measured side by side, in changing order. Results are written after each sample, as files for
+    /// bench-report. Exit status 1: something could not be measured; 2: a file cannot be used.
+    #[command(after_long_help = "Examples:\n  \
+        All figures of a file, on a machine that runs the kernel itself:\n    \
+        saio-bench run configs/bench/redis.toml\n  \
+        One, in a guest whose clock counts instructions:\n    \
+        ./x bench --icount -- run configs/bench/redis.toml --figure redis --quick")]
+    Run(run::RunArgs),
+
+    /// Runs a program that is written for io_uring
+    Peer(peer::PeerArgs),
+
     /// Gives back what clients send: the plainest server on epoll, for verify
     ///
     /// Serves until SIGTERM or SIGINT.
@@ -104,6 +126,8 @@ fn main() -> ExitCode {
         Action::Demo(args) => demo::demo(args).map(|()| 0),
         Action::Verify(args) => verify::verify(args),
         Action::Cost(args) => verify::cost::cost(args).map(|()| 0),
+        Action::Run(args) => run::run(args),
+        Action::Peer(args) => peer::peer(args).map(|()| 0),
         Action::Echo(args) => echo::echo(args).map(|()| 0),
         Action::Profile(args) => profile::profile(args).map(|()| 0),
         Action::Vtime(args) => vtime::vtime(args).map(|()| 0),
@@ -112,6 +136,9 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("saio-bench: {error:#}");
+            if error.is::<run::Bad>() {
+                return ExitCode::from(WRONG_USAGE);
+            }
             ExitCode::FAILURE
         }
     }

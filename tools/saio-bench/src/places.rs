@@ -3,16 +3,20 @@
 //! Where things are: the tree's configurations, the preload library, and where files may be written.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use tempfile::TempDir;
 
 use crate::server::open_to_all;
 
 /// File name of the preload library.
 const LIBRARY: &str = "libsaio_preload.so";
+/// Descriptors that hundreds of clients of two servers need.
+const DESCRIPTORS: u64 = 8192;
 
 /// Options that say where things are.
 #[derive(Args, Clone)]
@@ -87,6 +91,31 @@ pub fn temporary() -> Result<TempDir> {
         })?;
     open_to_all(dir.path()).context("cannot make the directory readable")?;
     Ok(dir)
+}
+
+/// A copy of the library where servers that are not root can read it.
+///
+/// # Errors
+///
+/// It cannot be copied.
+pub fn readable_by_all(library: &Path, base: &TempDir) -> Result<PathBuf> {
+    let copy = base.path().join(LIBRARY);
+    fs::copy(library, &copy)
+        .with_context(|| format!("cannot copy {} to {}", library.display(), copy.display()))?;
+    Ok(copy)
+}
+
+/// Clients and servers are many; servers inherit this.
+///
+/// # Errors
+///
+/// The limit cannot be changed.
+pub fn allow_descriptors() -> Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < DESCRIPTORS {
+        setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(hard), hard)?;
+    }
+    Ok(())
 }
 
 /// Where a file named by the user is written: below `SAIO_OUT` if that is set and the path is relative.

@@ -13,11 +13,12 @@ use anyhow::{ensure, Context, Result};
 use clap::Args;
 use serde_json::{json, Value};
 
+use crate::client::Amount;
 use crate::mark::mark;
 use crate::measure;
 use crate::places::{self, Places};
 use crate::server::group;
-use crate::stage::{self, Size, Stage, Variant};
+use crate::stage::{Role, Size, Stage, Variant, WARM_CONNECTIONS};
 
 /// Marks of one sample: the beginnings and ends of a short and of a long run.
 const MARKS: u8 = 4;
@@ -69,24 +70,32 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
         args.baseline != args.variant,
         "--baseline and --variant are the same"
     );
+    for (option, variant) in [("--baseline", args.baseline), ("--variant", args.variant)] {
+        ensure!(
+            matches!(variant, Variant::Default | Variant::Nopush | Variant::Inline),
+            "{option} {}: what kernel threads run is not in a profile; give default, nopush or inline",
+            variant.name()
+        );
+    }
     group::end_with_us()?;
     let stage = Stage::new(&args.places, std::slice::from_ref(&args.size))?;
     let mut servers = Vec::new();
     for variant in [args.baseline, args.variant] {
-        let server = stage.start(variant.name(), variant)?;
-        stage.warm_up(&server, &args.size)?;
-        servers.push((variant, server, Vec::new()));
+        let served = stage.start(variant.name(), &Role::nginx(variant))?;
+        measure::warm_up(&served.server, &stage.wrk(&served, 0, WARM_CONNECTIONS)?)?;
+        servers.push((served, Vec::new()));
     }
     let mut next = 0;
     for repeat in 0..args.repeats {
-        for (variant, server, samples) in &mut servers {
-            let load = stage.load(server, &args.size, args.connections, args.requests)?;
+        for (served, samples) in &mut servers {
+            let client = stage.wrk(served, 0, args.connections)?;
+            let amount = Amount::Requests(args.requests);
             let first = next;
-            let sample = measure::sample_between(server, &load, || {
+            let sample = measure::sample(&served.server, &client, amount, || {
                 mark(next);
                 next = next.wrapping_add(1);
             })?;
-            eprintln!("{} {}: {sample}", variant.name(), repeat + 1);
+            eprintln!("{} {}: {sample}", served.role.variant.name(), repeat + 1);
             samples.push(json!({
                 "first_mark": first,
                 "requests": sample.requests,
@@ -97,10 +106,10 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
     let all_maps = all_maps()?;
     let variants = servers
         .iter_mut()
-        .map(|(variant, server, samples)| {
-            let maps = maps(server.worker()?)?;
-            stage::stop(server, *variant)?;
-            Ok(json!({"name": variant.name(), "maps": maps, "samples": samples}))
+        .map(|(served, samples)| {
+            let maps = maps(served.server.worker()?)?;
+            served.stop()?;
+            Ok(json!({"name": served.role.variant.name(), "maps": maps, "samples": samples}))
         })
         .collect::<Result<Vec<Value>>>()?;
     let about = json!({

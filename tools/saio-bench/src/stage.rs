@@ -1,34 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! nginx with static files in its variants, with and without SAIO.
+//! Servers in the variants that are compared: what they share, and how each is started and stopped.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::ValueEnum;
+use saio::pool::{Cpus, Name};
 use tempfile::TempDir;
 
+use crate::client::{Lockstep, Wrk};
 use crate::docs::Docs;
-use crate::load::Load;
-use crate::measure;
 use crate::places::{self, Places};
-use crate::server::nginx::{self, Settings};
-use crate::server::{free_port, Process, Saio, Site};
+use crate::processors::Processors;
+use crate::server::crew::Crew;
+use crate::server::{echo, free_port, Mode, Process, Saio, Site};
+use crate::tls::Identity;
+use crate::verify::streams::{http, Reply, Request};
+use crate::verify::subjects::{Way, NGINX};
+use crate::wire::Dial;
 
-/// Requests that fill caches before anything is measured.
-const WARM_UP: u64 = 200;
 /// Connections that warm up.
-const WARM_CONNECTIONS: u32 = 16;
+pub const WARM_CONNECTIONS: u32 = 16;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Variant {
-    /// Without SAIO, as nginx comes
+    /// Without SAIO, as the server comes
     Default,
-    /// Without SAIO, with tcp_nopush on
+    /// Without SAIO, with tcp_nopush on, for nginx
     Nopush,
-    /// Under SAIO, the server's own thread runs the batches; tcp_nopush on
+    /// Under SAIO, the server's own threads run the batches; nginx with tcp_nopush on
     Inline,
+    /// As inline, but a pool of kernel threads runs them
+    Pool,
+    /// As inline, but a pool of kernel threads runs them where that pays
+    Auto,
+    /// Without SAIO, a program written for io_uring
+    IoUring,
 }
 
 impl Variant {
@@ -38,18 +50,24 @@ impl Variant {
             Self::Default => "default",
             Self::Nopush => "nopush",
             Self::Inline => "inline",
+            Self::Pool => "pool",
+            Self::Auto => "auto",
+            Self::IoUring => "io-uring",
         }
     }
 
-    /// Whether it is one that SAIO has to beat.
+    /// Whether it is one that SAIO has to beat: the same server without it.
     pub fn is_baseline(self) -> bool {
-        self != Self::Inline
+        matches!(self, Self::Default | Self::Nopush)
     }
 
-    fn settings(self) -> Settings {
-        Settings {
-            nopush: self != Self::Default,
-            ..Settings::default()
+    /// Who runs the calls, under SAIO.
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Default | Self::Nopush | Self::IoUring => None,
+            Self::Inline => Some(Mode::Inline),
+            Self::Pool => Some(Mode::Pool),
+            Self::Auto => Some(Mode::Auto),
         }
     }
 }
@@ -59,7 +77,8 @@ impl Variant {
 pub struct Size {
     /// As the user wrote it
     pub name: String,
-    bytes: usize,
+    /// Its bytes
+    pub bytes: usize,
 }
 
 impl std::str::FromStr for Size {
@@ -84,12 +103,90 @@ impl std::str::FromStr for Size {
     }
 }
 
+/// A server to start.
+#[derive(Clone)]
+pub struct Role {
+    /// Which one, and how it is run
+    pub way: &'static Way,
+    /// With or without SAIO
+    pub variant: Variant,
+    /// Processes or threads that serve, where a server has such a setting
+    pub workers: u32,
+    /// Threads of the pool, for a variant that has one
+    pub threads: u32,
+    /// Whose processors are whose, if they are shared out
+    pub processors: Option<Processors>,
+}
+
+impl Role {
+    /// nginx with static files and one worker.
+    pub fn nginx(variant: Variant) -> Self {
+        Self {
+            way: &NGINX,
+            variant,
+            workers: 1,
+            threads: 1,
+            processors: None,
+        }
+    }
+}
+
+/// A server that runs.
+pub struct Served {
+    /// What it is
+    pub role: Role,
+    /// It
+    pub server: Process,
+    dial: Dial,
+}
+
+impl Served {
+    /// A client in lockstep.
+    pub fn lockstep<'a>(
+        &'a self,
+        request: &'a Request,
+        connections: u32,
+        pipeline: u32,
+    ) -> Lockstep<'a> {
+        Lockstep {
+            dial: &self.dial,
+            request,
+            connections,
+            pipeline,
+        }
+    }
+
+    /// Stops it and checks that it was well, and that it did not run without SAIO where it should have.
+    ///
+    /// # Errors
+    ///
+    /// It was not.
+    pub fn stop(&mut self) -> Result<()> {
+        self.server.stop()?;
+        self.server.check_log()?;
+        if self.role.variant.mode().is_some() {
+            ensure!(
+                self.server.stats()?.get("deferred") > 0,
+                "the variant {} has deferred no call: it ran without SAIO; see saioctl doctor",
+                self.role.variant.name()
+            );
+        }
+        Ok(())
+    }
+}
+
 /// What all servers share.
 pub struct Stage {
     base: TempDir,
     docs: Docs,
+    sizes: Vec<Size>,
     configs: PathBuf,
     library: PathBuf,
+    identity: Identity,
+    /// Pools, by the numbers of workers and of threads
+    crews: RefCell<BTreeMap<(u32, u32), Crew>>,
+    /// How long threads of pools look for work before they sleep, if not as they come
+    idle: Option<Duration>,
 }
 
 impl Stage {
@@ -104,80 +201,122 @@ impl Stage {
             .iter()
             .map(|size| (size.name.as_str(), size.bytes))
             .collect();
+        places::allow_descriptors()?;
         Ok(Self {
             docs: Docs::write(&base.path().join("docs"), &files, 1)?,
-            base,
+            sizes: sizes.to_vec(),
             configs: places.configs()?,
-            library: places.library()?,
+            library: places::readable_by_all(&places.library()?, &base)?,
+            identity: Identity::make(base.path())?,
+            base,
+            crews: RefCell::default(),
+            idle: None,
         })
     }
 
-    /// Starts a server.
+    /// From now on threads of pools look for work for so long before they sleep.
+    pub fn set_idle(&mut self, idle: Duration) {
+        self.idle = Some(idle);
+    }
+
+    /// Starts a server. No two have the same name.
     ///
     /// # Errors
     ///
-    /// As [`nginx::start`].
-    pub fn start(&self, name: &str, variant: Variant) -> Result<Process> {
-        let saio = Saio::inline(&self.library);
+    /// It does not start; its log is in the error.
+    pub fn start(&self, name: &str, role: &Role) -> Result<Served> {
+        let saio = role.variant.mode().map(|mode| self.saio(mode, role));
+        let saio = saio.transpose()?;
         let site = Site {
             name: name.to_owned(),
             base: self.base.path(),
             port: free_port()?,
             docs: &self.docs.dir,
             configs: &self.configs,
-            identity: None,
-            workers: 1,
-            saio: (variant == Variant::Inline).then_some(&saio),
+            identity: Some(&self.identity),
+            workers: role.workers as usize,
+            tuned: role.variant != Variant::Default,
+            saio: saio.as_ref(),
         };
-        nginx::start(&site, &variant.settings())
+        let server = match role.variant {
+            Variant::IoUring => echo::start_on_uring(&site)?,
+            _ => (role.way.start)(&site)?,
+        };
+        if let Some(processors) = &role.processors {
+            processors.keep_server(&server)?;
+        }
+        Ok(Served {
+            role: role.clone(),
+            dial: role.way.dial(&server, &self.identity)?,
+            server,
+        })
     }
 
-    /// So many requests for the file of a size.
+    fn saio(&self, mode: Mode, role: &Role) -> Result<Saio> {
+        let pool = match mode {
+            Mode::Auto | Mode::Pool => Some(self.pool(role)?),
+            Mode::Inline | Mode::None => None,
+        };
+        Ok(Saio {
+            library: self.library.clone(),
+            mode,
+            pool,
+        })
+    }
+
+    /// A pool for servers of this kind.
+    fn pool(&self, role: &Role) -> Result<Name> {
+        let mut crews = self.crews.borrow_mut();
+        let kind = (role.workers, role.threads);
+        if let Some(crew) = crews.get(&kind) {
+            return Ok(crew.name().clone());
+        }
+        let cpus = role.processors.as_ref().map(|all| all.pool.iter().copied());
+        let crew = Crew::hire_on(role.threads, cpus.map(Cpus::from_iter), self.idle)?;
+        let name = crew.name().clone();
+        crews.insert(kind, crew);
+        Ok(name)
+    }
+
+    /// wrk, asking an nginx for the file of a size, which is given by its place in the list.
     ///
     /// # Errors
     ///
     /// The server does not answer.
-    pub fn load(
-        &self,
-        server: &Process,
-        size: &Size,
-        connections: u32,
-        requests: u64,
-    ) -> Result<Load> {
-        let path = self.docs.get(&size.name)?.path.clone();
-        Ok(Load {
-            address: server.address(),
-            response_bytes: measure::response_bytes(server, &path)?,
-            path,
-            connections,
-            requests,
-        })
+    pub fn wrk<'a>(&self, served: &'a Served, size: usize, connections: u32) -> Result<Wrk<'a>> {
+        let path = &self.docs.get(&self.sizes[size].name)?.path;
+        let processors = served.role.processors.as_ref();
+        let threads = processors.map_or(1, |all| all.client.len() as u32);
+        Wrk::new(&served.server, path, connections, threads)
     }
 
-    /// Fills the caches of a server and of the system.
+    /// What a client asks a server for answers of a size; the requests before the last one are to be made once.
     ///
     /// # Errors
     ///
-    /// A request failed.
-    pub fn warm_up(&self, server: &Process, size: &Size) -> Result<()> {
-        let load = self.load(server, size, WARM_CONNECTIONS, WARM_UP)?;
-        measure::sample(server, &load).context("warming up")?;
+    /// The server knows no such request.
+    pub fn requests(&self, way: &Way, size: usize) -> Result<(Vec<Request>, Request)> {
+        // As many clients as sizes: each has keys of its own.
+        let mut all = way.stream.sized(self.sizes[size].bytes, size);
+        let mut request = all.pop().context("no such request")?;
+        if matches!(request.reply, Reply::Http { .. }) {
+            request = http::get(&self.docs.get(&self.sizes[size].name)?.path, &[]);
+        }
+        Ok((all, request))
+    }
+
+    /// Makes those requests that are to be made once.
+    ///
+    /// # Errors
+    ///
+    /// One failed.
+    pub fn prepare(&self, served: &Served, requests: &[Request]) -> Result<()> {
+        let mut conn = served.dial.connect()?;
+        for request in requests {
+            request.exchange(&mut conn)?;
+        }
         Ok(())
     }
-}
-
-/// Stops a server and checks that it was well, and that it did not run without SAIO where it should have.
-///
-/// # Errors
-///
-/// It was not.
-pub fn stop(server: &mut Process, variant: Variant) -> Result<()> {
-    server.stop()?;
-    server.check_log()?;
-    if variant == Variant::Inline && server.stats()?.get("deferred") == 0 {
-        bail!("the variant inline has deferred no call: it ran without SAIO; see saioctl doctor");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -83,13 +83,34 @@ impl Marks {
     ///
     /// What was done failed, or there are no numbers left: there are enough for 128 intervals.
     pub fn around(&mut self, requests: u64, run: impl FnOnce() -> Result<()>) -> Result<Interval> {
+        self.between(|mark| {
+            mark();
+            let result = run();
+            mark();
+            result.map(|()| requests)
+        })
+    }
+
+    /// Does something that calls what it is given twice, and tells how many requests were in between.
+    ///
+    /// # Errors
+    ///
+    /// As [`Marks::around`].
+    pub fn between(
+        &mut self,
+        run: impl FnOnce(&mut dyn FnMut()) -> Result<u64>,
+    ) -> Result<Interval> {
         let number = |number| u8::try_from(number).context("more than 128 samples in one boot");
         let (begin, end) = (number(self.next)?, number(self.next + 1)?);
         self.next += 2;
-        mark(begin);
-        let result = run();
-        mark(end);
-        result.map(|()| Interval {
+        let mut next = Some(begin);
+        let requests = run(&mut || {
+            if let Some(number) = next {
+                mark(number);
+            }
+            next = (next == Some(begin)).then_some(end);
+        })?;
+        Ok(Interval {
             begin,
             end,
             requests,
@@ -97,7 +118,8 @@ impl Marks {
     }
 }
 
-/// Writes results whose samples lie between marks: each run has none, but its intervals.
+/// Writes results whose samples lie between marks: a run has none, but its intervals, if it has any. Who reads the file
+/// meanwhile sees the whole of it as it was.
 ///
 /// # Errors
 ///
@@ -106,12 +128,16 @@ pub fn save(file: &Path, results: &Results, intervals: &[Vec<Interval>]) -> Resu
     let mut value = serde_json::to_value(results).context("results")?;
     let runs = value["runs"].as_array_mut().into_iter().flatten();
     for (run, intervals) in runs.zip(intervals) {
-        run["marks"] = intervals
-            .iter()
-            .map(|interval| interval.to_json())
-            .collect();
+        if !intervals.is_empty() {
+            run["marks"] = intervals
+                .iter()
+                .map(|interval| interval.to_json())
+                .collect();
+        }
     }
-    fs::write(file, format!("{value:#}\n"))
+    let part = file.with_extension("part");
+    fs::write(&part, format!("{value:#}\n"))
+        .and_then(|()| fs::rename(&part, file))
         .with_context(|| format!("cannot write {}", file.display()))
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{bail, Context as _, Result};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use saio_init::{Job, OUT_DIR, STATUS_INIT_FAILED, STATUS_TIMED_OUT};
 
@@ -419,15 +419,12 @@ fn remove_dead_runs(runs: &Path, name: &str) {
     }
 }
 
-/// `./x bench`: boots and runs saio-bench; its results come back.
+/// Boots and runs saio-bench; its results come back.
 ///
 /// # Errors
 ///
 /// Something does not build, or QEMU cannot be run.
 pub fn bench(ctx: &Context, args: &MachineArgs, bench_args: &[String]) -> Result<i32> {
-    if bench_args.is_empty() {
-        bail!("name what saio-bench is to do: ./x bench -- --help");
-    }
     let mut args = args.clone();
     args.time_limit.get_or_insert(3600);
     tools::build(ctx)?;

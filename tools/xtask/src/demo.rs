@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{bail, Context as _, Result};
 use clap::Args;
@@ -14,6 +13,7 @@ use serde_json::Value;
 use crate::boot::{self, Guest, MachineArgs};
 use crate::exec;
 use crate::paths::{self, Context};
+use crate::report;
 use crate::tools;
 
 /// The load that the summary shows.
@@ -81,40 +81,21 @@ pub fn run(ctx: &Context, args: &DemoArgs) -> Result<i32> {
         }
     }
 
-    let results = ctx.out().join("results");
-    let page = ctx.out().join("report");
+    let results = report::results(ctx);
     if !ctx.dry_run {
         paths::make_dir(&results)?;
         let from = guest.out_dir().join("demo.json");
         fs::copy(&from, results.join("demo.json"))
             .with_context(|| format!("the guest brought no results back: {}", from.display()))?;
     }
-    let mut report = Command::new(ctx.program("bench-report"));
-    report.arg("generate").arg(&results).arg("-o").arg(&page);
+    let page = report::draw(ctx)?;
     if ctx.dry_run {
-        exec::print(&report);
         return Ok(0);
     }
-    exec::output(&mut report)?;
-
     println!("{}", summary(&results.join("demo.json"))?);
-    check_goals(ctx, &results);
-    println!("report: {}", page.join("index.html").display());
+    report::check_goals(ctx, GOALS);
+    println!("report: {}", page.display());
     Ok(0)
-}
-
-/// Shows which goals the results reach. Missing one is no failure of the demo.
-fn check_goals(ctx: &Context, results: &Path) {
-    let goals = ctx.root.join(GOALS);
-    if !goals.exists() {
-        return;
-    }
-    let mut check = Command::new(ctx.program("bench-report"));
-    check.arg("check").arg(results).arg("--goals").arg(goals);
-    if let Err(error) = exec::run(ctx, &mut check) {
-        exec::step(&format!("not every goal is reached ({error:#})"));
-    }
-    println!();
 }
 
 /// A table of the medians at one load, six lines for two sizes.

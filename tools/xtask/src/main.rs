@@ -5,6 +5,7 @@
 
 #![deny(missing_docs)]
 
+mod bench;
 mod boot;
 mod demo;
 mod exec;
@@ -22,6 +23,7 @@ mod paths;
 mod profile;
 mod progress;
 mod qemu;
+mod report;
 mod source;
 mod suites;
 mod test;
@@ -37,6 +39,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::bench::BenchArgs;
 use crate::boot::MachineArgs;
 use crate::demo::DemoArgs;
 use crate::fuzz::FuzzArgs;
@@ -142,20 +145,23 @@ enum Action {
         command: Vec<String>,
     },
 
-    /// Boot the patched kernel and run saio-bench
+    /// Measure figures, and draw the report
+    ///
+    /// Boots once with a clock that counts instructions, measures what
+    /// configs/bench/*.toml describe, and writes target/saio/results/*.json
+    /// and target/saio/report/index.html. Who interrupts it keeps what was
+    /// measured. With arguments behind -- it runs saio-bench with those
+    /// instead; what that writes to $SAIO_OUT comes back.
     #[command(after_long_help = "Examples:\n  \
-        What it can do:\n    ./x bench -- --help\n  \
-        A short demo, results in $SAIO_OUT:\n    \
-        ./x bench --icount -- demo --quick --instrument icount --out demo.json\n  \
+        What is there, and two of it:\n    ./x bench --list\n    ./x bench redis tls\n  \
+        All of it, less exact:\n    ./x bench --quick\n  \
+        Where KVM works, in seconds:\n    ./x bench --accel kvm --cpus 4 connections\n  \
+        Anything else that saio-bench can do:\n    ./x bench -- --help\n  \
         A command on four CPUs, in instructions, a system call for 1000 more:\n    \
         ./x bench --virtual-time --cpus 4 --crossing 1000 -- vtime -- COMMAND")]
     Bench {
         #[command(flatten)]
-        machine: MachineArgs,
-
-        /// Arguments of saio-bench
-        #[arg(last = true, value_name = "ARGS")]
-        args: Vec<String>,
+        args: BenchArgs,
     },
 
     /// Show where the instructions of a request go, in two variants of nginx
@@ -235,7 +241,7 @@ fn run(cli: Cli) -> Result<i32> {
             Ok(0)
         }
         Action::Boot { machine, command } => boot::boot(&ctx, &machine, &command),
-        Action::Bench { machine, args } => boot::bench(&ctx, &machine, &args),
+        Action::Bench { args } => bench::run(&ctx, &args),
         Action::Profile { args } => profile::run(&ctx, &args),
         Action::Suites { args } => suites::run(&ctx, &args),
         Action::Fuzz { args } => fuzz::run(&ctx, &args),
@@ -303,9 +309,10 @@ mod tests {
         let parse = |args: &[&str]| Cli::try_parse_from([&["x", "bench"], args].concat());
         let cli = parse(&["--virtual-time", "--crossing", "1000", "--qemu", "/q"]).unwrap();
         assert_eq!(cli.qemu, Some("/q".into()));
-        let Action::Bench { machine, .. } = cli.action else {
+        let Action::Bench { args } = cli.action else {
             panic!("not bench");
         };
+        let machine = args.machine();
         assert!(machine.virtual_time);
         assert_eq!((machine.crossing, machine.quantum), (1000, 10_000));
         for wrong in [

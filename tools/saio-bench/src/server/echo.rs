@@ -17,9 +17,22 @@ use super::Site;
 ///
 /// It does not start.
 pub fn start(site: &Site) -> Result<Process> {
+    start_as(site, &["echo"])
+}
+
+/// The same as it is written for io_uring.
+///
+/// # Errors
+///
+/// As [`start`], or the kernel has no io_uring.
+pub fn start_on_uring(site: &Site) -> Result<Process> {
+    start_as(site, &["peer", "echo"])
+}
+
+fn start_as(site: &Site, words: &[&str]) -> Result<Process> {
     site.make_dir()?;
     let mut command = Command::new(env::current_exe().context("cannot find this program's file")?);
-    command.args(["echo", "--port", &site.port.to_string()]);
+    command.args(words).args(["--port", &site.port.to_string()]);
     let habits = Habits {
         software: "echo",
         stop: Signal::SIGTERM,

@@ -2,6 +2,7 @@
 
 //! Servers: how each is configured and started, and what is the same for all of them.
 
+pub mod crew;
 pub mod echo;
 pub mod group;
 pub mod haproxy;
@@ -47,17 +48,6 @@ pub struct Saio {
     pub pool: Option<Name>,
 }
 
-impl Saio {
-    /// The server itself runs its calls.
-    pub fn inline(library: &Path) -> Self {
-        Self {
-            library: library.to_owned(),
-            mode: Mode::Inline,
-            pool: None,
-        }
-    }
-}
-
 /// Who runs the calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
@@ -101,6 +91,8 @@ pub struct Site<'a> {
     pub identity: Option<&'a Identity>,
     /// Processes that serve, where a server has several
     pub workers: usize,
+    /// With the settings that are best without SAIO; otherwise as the server comes
+    pub tuned: bool,
     /// For a server under SAIO
     pub saio: Option<&'a Saio>,
 }

@@ -19,10 +19,8 @@ const TEMPLATE: &str = "bench/nginx.conf.in";
 pub const PROGRAM: (&str, &str) = ("nginx", "nginx-light");
 
 /// What tells one nginx from another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Header and file in full segments: `tcp_nopush`
-    pub nopush: bool,
     /// Descriptors of files are kept: `open_file_cache`
     pub file_cache: bool,
     /// A line for each request: `access_log`
@@ -31,18 +29,6 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// In front of another one that has the files
     pub proxy: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            nopush: true,
-            file_cache: false,
-            log: false,
-            tls: None,
-            proxy: false,
-        }
-    }
 }
 
 /// How nginx speaks TLS.
@@ -74,7 +60,7 @@ pub fn start(site: &Site, settings: &Settings) -> Result<Process> {
     ];
     let log = format!("{}/access.log", dir.display());
     values.push(("log", if settings.log { log } else { "off".into() }));
-    values.extend(words(settings));
+    values.extend(words(settings, site.tuned));
     let tls = match settings.tls {
         Some(tls) => {
             let identity = site.identity()?;
@@ -150,6 +136,7 @@ pub fn upstream_of(site: &Site) -> Result<Process> {
         name: format!("{}-upstream", site.name),
         port: super::free_port()?,
         workers: 1,
+        tuned: true,
         saio: None,
         ..site.clone()
     };
@@ -157,7 +144,7 @@ pub fn upstream_of(site: &Site) -> Result<Process> {
 }
 
 /// Words of the template that follow from the settings alone.
-fn words(settings: &Settings) -> [(&'static str, String); 4] {
+fn words(settings: &Settings, tuned: bool) -> [(&'static str, String); 4] {
     let cache = "open_file_cache max=100; open_file_cache_valid 600s;";
     let listen = match settings.tls {
         Some(Tls { http2: true, .. }) => " ssl http2",
@@ -165,10 +152,8 @@ fn words(settings: &Settings) -> [(&'static str, String); 4] {
         None => "",
     };
     [
-        (
-            "nopush",
-            if settings.nopush { "on" } else { "off" }.to_owned(),
-        ),
+        // Header and file in full segments.
+        ("nopush", if tuned { "on" } else { "off" }.to_owned()),
         (
             "cache",
             if settings.file_cache { cache } else { "" }.to_owned(),
@@ -194,7 +179,7 @@ mod tests {
     #[test]
     fn template_of_the_tree_has_no_unknown_word() {
         let text = include_str!("../../../../configs/bench/nginx.conf.in");
-        let mut values: Vec<(&str, String)> = words(&Settings::default()).into();
+        let mut values: Vec<(&str, String)> = words(&Settings::default(), true).into();
         for word in ["user", "workers", "dir", "docs", "tls", "location", "log"] {
             values.push((word, format!("/{word}")));
         }

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `saio-bench cost`: what a request costs a server, without SAIO and under it.
-//!
-//! The client is in lockstep: it sends a request on every connection, then reads all the answers, the last one first, as
-//! it sleeps until that comes. So both servers find the same number of connections ready each time and are left alone
-//! meanwhile, whatever they do, and the figures repeat.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,22 +9,20 @@ use anyhow::{ensure, Context, Result};
 use clap::Args;
 use serde_json::{json, Value};
 
-use super::streams::Request;
 use super::subjects::{Subject, Way};
-use super::world::{Side, World};
+use super::world::World;
 use super::{server_names, VerifyArgs};
-use crate::crossings::Counter;
+use crate::client::{Amount, Client, Lockstep};
 use crate::mark::mark;
+use crate::measure::{self, Count};
 use crate::places::{self, Places};
 use crate::profile;
-use crate::schedstat;
 use crate::server::{group, Mode, Process};
-use crate::wire::Conn;
 
-/// Requests on each connection until everything that is done once a connection was done.
-const OPENING: usize = 4;
-/// How the names of a pool's kernel threads begin.
-const THREADS: &str = "saio";
+/// Requests by which the two runs that count crossings differ.
+const COUNTED: u64 = 1000;
+/// Requests on each connection that fill the caches.
+const WARM_UP: u64 = 8;
 
 /// Arguments of `saio-bench cost`.
 #[derive(Args)]
@@ -83,12 +77,12 @@ pub struct CostArgs {
 
 /// What a request cost.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sample {
+struct Cost {
     /// Nanoseconds of processors; where the clock counts instructions, instructions
     cpu: f64,
     /// Kernel crossings
     crossings: Option<f64>,
-    requests: usize,
+    requests: u64,
 }
 
 /// Measures and prints a table.
@@ -137,8 +131,7 @@ pub fn cost(args: &CostArgs) -> Result<()> {
         let [plain, saio] = row(args, &world, plan.subject, plan.way)
             .with_context(|| format!("{name} in mode {}", args.mode.name()))?;
         let gain = plain.cpu / saio.cpu;
-        let crossings =
-            |sample: &Sample| sample.crossings.map_or("-".into(), |n| format!("{n:.2}"));
+        let crossings = |cost: &Cost| cost.crossings.map_or("-".into(), |n| format!("{n:.2}"));
         println!(
             "{name:22} {:>5} {:>10.0} {:>10.0} {gain:>6.3}x  {:>9} {:>9}",
             args.connections,
@@ -147,7 +140,7 @@ pub fn cost(args: &CostArgs) -> Result<()> {
             crossings(&plain),
             crossings(&saio)
         );
-        let side = |sample: &Sample| json!({"cpu_ns": sample.cpu, "crossings": sample.crossings, "requests": sample.requests});
+        let side = |cost: &Cost| json!({"cpu_ns": cost.cpu, "crossings": cost.crossings, "requests": cost.requests});
         rows.push(json!({
             "server": plan.subject.name,
             "way": plan.way.name,
@@ -170,17 +163,12 @@ fn missing(subject: &Subject, way: &Way) -> Option<String> {
 }
 
 /// One way of one server, without SAIO and under it.
-fn row(
-    args: &CostArgs,
-    world: &World,
-    subject: &Subject,
-    way: &'static Way,
-) -> Result<[Sample; 2]> {
+fn row(args: &CostArgs, world: &World, subject: &Subject, way: &'static Way) -> Result<[Cost; 2]> {
     let name = format!("cost-{}-{}", subject.name, way.name);
     let mut pair = world.pair(way, &name)?;
     let mut all = way.stream.sized(args.bytes, 0);
     let request = all.pop().context("no such request")?;
-    let mut results = [Sample::default(); 2];
+    let mut results = [Cost::default(); 2];
     let mut about = Vec::new();
     let mut first_mark = 0;
     for (result, side) in results.iter_mut().zip([&pair.plain, &pair.saio]) {
@@ -189,17 +177,28 @@ fn row(
             setup.exchange(&mut conn)?;
         }
         drop(conn);
-        // Fills the caches.
-        run(args, side, &request, 2 * OPENING)?;
-        let counter = match args.profile {
-            Some(_) => None,
-            None => Some(Counter::start(&side.server.tasks())?),
+        let client = Lockstep {
+            dial: &side.dial,
+            request: &request,
+            connections: args.connections,
+            pipeline: args.pipeline,
         };
+        client.run(Amount::Requests(WARM_UP * client.at_once()))?;
         let mut mark_next = 0;
-        *result = sample(args, side, &request, counter.as_ref(), || {
+        let amount = Amount::Requests(args.requests.into());
+        let sample = measure::sample(&side.server, &client, amount, || {
             mark(first_mark + mark_next);
             mark_next += 1;
         })?;
+        *result = Cost {
+            cpu: sample.cpu_ns,
+            crossings: match args.profile {
+                Some(_) => None,
+                // On its own: counting takes time.
+                None => Some(Count::of(&side.server, &client, COUNTED)?.total()?),
+            },
+            requests: sample.requests,
+        };
         about.push(json!({
             "name": if about.is_empty() { "without" } else { args.mode.name() },
             "maps": profile::maps(serving(&side.server)?)?,
@@ -224,77 +223,6 @@ fn row(
         write(file, &about)?;
     }
     Ok(results)
-}
-
-/// The difference of a long and a short run, so that opening and closing connections does not count. `mark` is called when each
-/// begins and ends.
-fn sample(
-    args: &CostArgs,
-    side: &Side,
-    request: &Request,
-    counter: Option<&Counter>,
-    mut mark: impl FnMut(),
-) -> Result<Sample> {
-    let each = (args.connections * args.pipeline) as usize;
-    let rounds = (args.requests as usize).div_ceil(each);
-    let mut measured = |rounds: usize| -> Result<(u64, u64)> {
-        let calls = counter.map(Counter::read).transpose()?;
-        let before = cpu_when_idle(&side.server)?;
-        mark();
-        run(args, side, request, rounds)?;
-        let after = cpu_when_idle(&side.server)?;
-        mark();
-        let calls = match (counter, calls) {
-            (Some(counter), Some(calls)) => counter.read()?.since(&calls).total(),
-            _ => 0,
-        };
-        Ok((after.saturating_sub(before), calls))
-    };
-    let short = measured(OPENING)?;
-    let long = measured(OPENING + rounds)?;
-    let requests = rounds * each;
-    let difference = |long: u64, short: u64| long.saturating_sub(short) as f64 / requests as f64;
-    Ok(Sample {
-        cpu: difference(long.0, short.0),
-        crossings: counter.map(|_| difference(long.1, short.1)),
-        requests,
-    })
-}
-
-/// So many rounds on new connections.
-fn run(args: &CostArgs, side: &Side, request: &Request, rounds: usize) -> Result<()> {
-    let together = request.bytes.repeat(args.pipeline as usize);
-    let mut conns = (0..args.connections)
-        .map(|_| Ok(side.dial.connect()?))
-        .collect::<Result<Vec<Conn>>>()?;
-    let mut expected: Option<usize> = None;
-    for _ in 0..rounds {
-        for conn in &mut conns {
-            conn.send(&together)?;
-        }
-        for conn in conns.iter_mut().rev() {
-            for _ in 0..args.pipeline {
-                let answer = request.answer(conn)?;
-                let expected = *expected.get_or_insert(answer.len());
-                ensure!(
-                    answer.len() == expected,
-                    "an answer has {} bytes and the first had {expected}",
-                    answer.len()
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What the server and the kernel's threads have run so far, once they have nothing to do.
-fn cpu_when_idle(server: &Process) -> Result<u64> {
-    let mut tasks = server.tasks();
-    tasks.extend(schedstat::threads_called(THREADS));
-    tasks
-        .into_iter()
-        .map(schedstat::cpu_ns_when_idle)
-        .sum::<Result<u64>>()
 }
 
 /// The process that serves.

@@ -7,8 +7,8 @@ pub mod cost;
 mod exchange;
 #[cfg(test)]
 mod fake;
-mod streams;
-mod subjects;
+pub mod streams;
+pub mod subjects;
 mod tests;
 mod world;
 

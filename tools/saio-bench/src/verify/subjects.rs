@@ -3,8 +3,10 @@
 //! What can be compared: servers, and the ways to run each.
 
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use nix::sys::signal::Signal;
 use rustls::version::{TLS12, TLS13};
 use rustls::SupportedProtocolVersion;
@@ -19,6 +21,11 @@ use crate::server::nginx::Tls;
 use crate::server::{
     echo, find, haproxy, lighttpd, memcached, nginx, node, redis, uvicorn, Process, Site,
 };
+use crate::tls::Identity;
+use crate::wire::Dial;
+
+/// How long a server that listens may take until it answers.
+const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts a server.
 pub type Start = fn(&Site) -> Result<Process>;
@@ -54,6 +61,35 @@ pub struct Way {
     pub at_once: usize,
 }
 
+impl Way {
+    /// How to reach a server that was started so, once it is ready.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub fn dial(&self, server: &Process, identity: &Identity) -> Result<Dial> {
+        let tls = match self.transport {
+            Transport::Tcp => None,
+            Transport::Tls(version) => Some(identity.client(version)?),
+        };
+        let dial = Dial {
+            address: server.address(),
+            tls,
+        };
+        let begin = Instant::now();
+        while !self.stream.is_ready(&mut dial.connect()?)? {
+            ensure!(
+                begin.elapsed() < READY_LIMIT,
+                "{} is not ready after {} s",
+                server.label(),
+                READY_LIMIT.as_secs()
+            );
+            sleep(Duration::from_millis(20));
+        }
+        Ok(dial)
+    }
+}
+
 /// What most ways have.
 const COMMON: Way = Way {
     name: "",
@@ -77,7 +113,8 @@ pub struct Subject {
     pub ways: &'static [Way],
 }
 
-const NGINX: Way = Way {
+/// nginx with static files.
+pub const NGINX: Way = Way {
     name: "http",
     start: |site| nginx::start(site, &nginx::Settings::default()),
     stream: &STATIC,

@@ -2,31 +2,22 @@
 
 //! What every test needs: files, places, and a server twice.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
-use saio::pool::{self, Change, Group, Name};
 use tempfile::TempDir;
 
 use super::exchange::Dials;
 use super::streams::http::{FILES, LARGE_FILE};
-use super::subjects::{Start, Transport, Way};
+use super::subjects::{Start, Way};
 use super::VerifyArgs;
 use crate::docs::{Doc, Docs, Random};
 use crate::places;
+use crate::server::crew::Crew;
 use crate::server::{free_port, Mode, Process, Saio, Site};
 use crate::tls::Identity;
 use crate::wire::Dial;
-
-/// Descriptors that hundreds of clients of two servers need.
-const DESCRIPTORS: u64 = 8192;
-/// How long a server that listens may take until it answers.
-const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// What every test needs.
 pub struct World {
@@ -49,31 +40,6 @@ pub struct World {
     _pool: Option<Crew>,
 }
 
-/// A pool of this run.
-struct Crew(Name);
-
-impl Crew {
-    fn hire(threads: u32) -> Result<Self> {
-        let name: Name = format!("verify-{}", std::process::id()).parse()?;
-        let change = Change {
-            workers: Some(threads),
-            group: Some(Group::Anybody),
-            ..Change::default()
-        };
-        pool::create(&name, &change).context(
-            "--mode: no pool can be made (needs root and a kernel with SAIO; see saioctl doctor)",
-        )?;
-        Ok(Self(name))
-    }
-}
-
-impl Drop for Crew {
-    fn drop(&mut self) {
-        // Servers that have not ended yet go on in the default pool.
-        let _ = pool::remove(&self.0, true);
-    }
-}
-
 impl World {
     /// Writes files and makes the pool.
     ///
@@ -84,21 +50,21 @@ impl World {
         let base = places::temporary()?;
         let pool = match args.mode {
             Mode::Inline | Mode::None => None,
-            Mode::Auto | Mode::Pool => Some(Crew::hire(args.threads)?),
+            Mode::Auto | Mode::Pool => Some(Crew::hire(args.threads).context("--mode")?),
         };
         let saio = match args.mode {
             Mode::None => None,
             mode => Some(Saio {
-                library: readable_by_all(args.places.library()?, &base)?,
+                library: places::readable_by_all(&args.places.library()?, &base)?,
                 mode,
-                pool: pool.as_ref().map(|crew| crew.0.clone()),
+                pool: pool.as_ref().map(|crew| crew.name().clone()),
             }),
         };
         let mut files = FILES.to_vec();
         if !args.quick {
             files.push(LARGE_FILE);
         }
-        allow_descriptors()?;
+        places::allow_descriptors()?;
         Ok(Self {
             docs: Docs::write(&base.path().join("docs"), &files, args.seed)?,
             identity: Identity::make(base.path())?,
@@ -160,27 +126,11 @@ impl World {
             configs: &self.configs,
             identity: Some(&self.identity),
             workers: self.workers,
+            tuned: true,
             saio,
         };
         let server = start(&site)?;
-        let tls = match way.transport {
-            Transport::Tcp => None,
-            Transport::Tls(version) => Some(self.identity.client(version)?),
-        };
-        let dial = Dial {
-            address: server.address(),
-            tls,
-        };
-        let begin = Instant::now();
-        while !way.stream.is_ready(&mut dial.connect()?)? {
-            ensure!(
-                begin.elapsed() < READY_LIMIT,
-                "{} is not ready after {} s",
-                server.label(),
-                READY_LIMIT.as_secs()
-            );
-            sleep(Duration::from_millis(20));
-        }
+        let dial = way.dial(&server, &self.identity)?;
         Ok(Side {
             name: name.to_owned(),
             server,
@@ -219,23 +169,6 @@ impl World {
     pub fn scratch(&self) -> Result<TempDir> {
         tempfile::tempdir_in(self.base.path()).context("cannot make a directory")
     }
-}
-
-/// A copy of the library where servers that are not root can read it.
-fn readable_by_all(library: PathBuf, base: &TempDir) -> Result<PathBuf> {
-    let copy = base.path().join("libsaio_preload.so");
-    fs::copy(&library, &copy)
-        .with_context(|| format!("cannot copy {} to {}", library.display(), copy.display()))?;
-    Ok(copy)
-}
-
-/// Clients and servers are many; servers inherit this.
-fn allow_descriptors() -> Result<()> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if soft < DESCRIPTORS {
-        setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(hard), hard)?;
-    }
-    Ok(())
 }
 
 /// A server without SAIO and the same under it.

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `./x bench`: figures of configs/bench, each measured in a guest with the
+//! right instrument, and drawn.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{bail, ensure, Context as _, Result};
+use clap::Args;
+use serde::Deserialize;
+
+use crate::boot::{self, AccelChoice, Guest, MachineArgs};
+use crate::exec;
+use crate::paths::{self, Context};
+use crate::report;
+use crate::tools;
+use crate::vtime;
+
+/// Where figures are described.
+const DIR: &str = "configs/bench";
+/// What the figures have to show, if there is such a file.
+const GOALS: &str = "configs/bench/goals.toml";
+/// How files of goals end, which lie beside those of figures.
+const GOALS_END: &str = "goals.toml";
+/// Seconds until a guest is ended, if the user names none.
+const TIME_LIMIT: u64 = 4 * 3600;
+/// Instructions that a crossing costs more in virtual time: about what real
+/// processors take.
+const CROSSING: u64 = 1000;
+/// How often results are fetched while the guest runs.
+const FETCH: Duration = Duration::from_secs(5);
+
+/// Options of `./x bench`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// Figures to measure [default: all]
+    #[arg(value_name = "FIGURE")]
+    figures: Vec<String>,
+
+    /// Print the names of the figures and end
+    #[arg(long)]
+    list: bool,
+
+    /// Fewer samples and requests: figures less exact
+    #[arg(long)]
+    quick: bool,
+
+    #[command(flatten)]
+    machine: MachineArgs,
+
+    /// Arguments of saio-bench, instead of figures
+    #[arg(last = true, value_name = "ARGS", conflicts_with_all = ["figures", "list", "quick"])]
+    args: Vec<String>,
+}
+
+impl BenchArgs {
+    /// The machine that was asked for.
+    #[cfg(test)]
+    pub fn machine(&self) -> &MachineArgs {
+        &self.machine
+    }
+}
+
+/// What has to be known of a figure to boot for it; saio-bench reads the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Figure {
+    name: String,
+    title: String,
+    /// CPUs that it needs
+    #[serde(default = "one")]
+    processors: usize,
+    #[serde(skip)]
+    file: PathBuf,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[derive(Deserialize)]
+struct File {
+    figure: Vec<Figure>,
+}
+
+/// Measures figures, or runs saio-bench as it is told.
+///
+/// # Errors
+///
+/// There is no such figure, something does not build, or QEMU cannot be run.
+pub fn run(ctx: &Context, args: &BenchArgs) -> Result<i32> {
+    if !args.args.is_empty() {
+        return boot::bench(ctx, &args.machine, &args.args);
+    }
+    let figures = chosen(figures(&ctx.root.join(DIR))?, &args.figures)?;
+    if args.list {
+        for figure in figures {
+            println!("{}: {}", figure.name, figure.title);
+        }
+        return Ok(0);
+    }
+    measure(ctx, args, &figures)
+}
+
+/// All figures, in the order of the files' names.
+fn figures(dir: &Path) -> Result<Vec<Figure>> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| {
+        let name = file.to_string_lossy();
+        name.ends_with(".toml") && !name.ends_with(GOALS_END)
+    });
+    files.sort();
+    let mut figures = Vec::new();
+    for file in files {
+        let content: File = toml::from_str(&paths::read(&file)?)
+            .with_context(|| format!("{} describes no figures", file.display()))?;
+        figures.extend(content.figure.into_iter().map(|figure| Figure {
+            file: file.clone(),
+            ..figure
+        }));
+    }
+    Ok(figures)
+}
+
+/// Those that were asked for.
+fn chosen(mut figures: Vec<Figure>, names: &[String]) -> Result<Vec<Figure>> {
+    for name in names {
+        if !figures.iter().any(|figure| figure.name == *name) {
+            let all: Vec<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
+            bail!("there is no figure {name}; there are {}", all.join(", "));
+        }
+    }
+    figures.retain(|figure| names.is_empty() || names.contains(&figure.name));
+    Ok(figures)
+}
+
+/// A boot, and the figures that are measured in it.
+struct Boot<'a> {
+    machine: MachineArgs,
+    figures: Vec<&'a Figure>,
+}
+
+/// The machines that figures are measured on. Unless the user names one:
+/// figures of one CPU by counting instructions, which repeats on a busy machine;
+/// each figure of several in a boot of its own, in virtual time.
+fn boots<'a>(args: &MachineArgs, figures: &'a [Figure]) -> Vec<Boot<'a>> {
+    let mut machine = args.clone();
+    machine.time_limit.get_or_insert(TIME_LIMIT);
+    if args.accel != AccelChoice::Auto {
+        let figures = figures.iter().collect();
+        return vec![Boot { machine, figures }];
+    }
+    let (several, single): (Vec<&Figure>, Vec<&Figure>) =
+        figures.iter().partition(|figure| figure.processors > 1);
+    let mut boots = Vec::new();
+    if !single.is_empty() {
+        boots.push(Boot {
+            machine: MachineArgs {
+                icount: true,
+                cpus: 1,
+                ..machine.clone()
+            },
+            figures: single,
+        });
+    }
+    boots.extend(several.into_iter().map(|figure| Boot {
+        machine: MachineArgs {
+            virtual_time: true,
+            cpus: figure.processors,
+            crossing: CROSSING,
+            ..machine.clone()
+        },
+        figures: vec![figure],
+    }));
+    boots
+}
+
+/// Measures figures and draws what there is. What cannot be measured here is
+/// left out, with the reason.
+fn measure(ctx: &Context, args: &BenchArgs, figures: &[Figure]) -> Result<i32> {
+    ensure!(
+        !args.machine.virtual_time && !args.machine.icount,
+        "each figure has its instrument: leave --virtual-time and --icount out, or name a \
+         command: ./x bench --icount -- run configs/bench/redis.toml"
+    );
+    tools::build(ctx)?;
+    let mut measured = 0;
+    for boot in boots(&args.machine, figures) {
+        if boot.machine.virtual_time {
+            if let Err(reason) = vtime::check(&ctx.qemu) {
+                for figure in &boot.figures {
+                    exec::step(&format!("{} is left out: {reason:#}", figure.name));
+                }
+                continue;
+            }
+        }
+        let status = boot_for(ctx, args, &boot)?;
+        if status != 0 {
+            return Ok(status);
+        }
+        measured += 1;
+    }
+    if measured == 0 {
+        return Ok(0);
+    }
+    let page = report::draw(ctx)?;
+    if !ctx.dry_run {
+        report::check_goals(ctx, GOALS);
+        println!("report: {}", page.display());
+    }
+    Ok(0)
+}
+
+/// Boots once and measures. Returns the exit status.
+fn boot_for(ctx: &Context, args: &BenchArgs, boot: &Boot) -> Result<i32> {
+    let machine = &boot.machine;
+    let guest = Guest::prepare(ctx, machine, "bench")?;
+    exec::step(&format!("measuring on Linux {}", guest.release()));
+    let argv = command(ctx, args, machine, &guest, &boot.figures);
+    let results = report::results(ctx);
+    if machine.virtual_time {
+        // Its results are none before QEMU's plugin has completed them.
+        let Some(outcome) = guest.run(ctx, &argv, &mut boot::pass_through)? else {
+            return Ok(0);
+        };
+        let status = guest.close(&outcome)?;
+        if status == 0 {
+            paths::make_dir(&results)?;
+            fetch(&guest.out_dir(), &results)?;
+        }
+        return Ok(status);
+    }
+    let outcome = fetching(&guest.out_dir(), &results, ctx.dry_run, || {
+        guest.run(ctx, &argv, &mut boot::pass_through)
+    })?;
+    let status = outcome.as_ref().map_or(0, boot::judge);
+    if status != 0 {
+        let results = results.display();
+        exec::step(&format!("what was measured before lies in {results}"));
+    }
+    Ok(status)
+}
+
+/// What is run in the guest.
+fn command(
+    ctx: &Context,
+    args: &BenchArgs,
+    machine: &MachineArgs,
+    guest: &Guest,
+    figures: &[&Figure],
+) -> Vec<String> {
+    let mut argv = vec![
+        ctx.program("saio-bench").display().to_string(),
+        "run".into(),
+    ];
+    let mut files: Vec<String> = figures
+        .iter()
+        .map(|figure| figure.file.display().to_string())
+        .collect();
+    files.dedup();
+    argv.extend(files);
+    for figure in figures {
+        argv.extend(["--figure".to_string(), figure.name.clone()]);
+    }
+    if args.quick {
+        argv.push("--quick".to_string());
+    }
+    let mut again = vec!["./x bench".to_string()];
+    again.extend(args.figures.iter().cloned());
+    again.extend(args.quick.then(|| "--quick".to_string()));
+    argv.extend(
+        [
+            "--instrument",
+            guest.instrument(),
+            "--accel",
+            guest.accel(),
+            "--kernel-config",
+            machine.config.name(),
+            "--command",
+            &again.join(" "),
+        ]
+        .map(str::to_string),
+    );
+    argv
+}
+
+/// Runs something and meanwhile fetches what it writes, so that it is there
+/// also if we are interrupted.
+fn fetching<T>(
+    from: &Path,
+    to: &Path,
+    dry_run: bool,
+    run: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    if dry_run {
+        return run();
+    }
+    paths::make_dir(to)?;
+    let (stop, stopped) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while stopped.recv_timeout(FETCH) == Err(RecvTimeoutError::Timeout) {
+                // The directory is not there before QEMU is; the last try says what is wrong.
+                let _ = fetch(from, to);
+            }
+        });
+        let result = run();
+        drop(stop);
+        let fetched = fetch(from, to);
+        let result = result?;
+        fetched.map(|()| result)
+    })
+}
+
+/// Copies results, each as a whole.
+fn fetch(from: &Path, to: &Path) -> Result<()> {
+    let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let Some(name) = path.file_name().filter(|_| is_json(&path)) else {
+            continue;
+        };
+        let half = to.join(name).with_extension("part");
+        fs::copy(&path, &half)
+            .and_then(|_| fs::rename(&half, to.join(name)))
+            .with_context(|| format!("cannot copy {} to {}", path.display(), to.display()))?;
+    }
+    Ok(())
+}
+
+fn is_json(file: &Path) -> bool {
+    file.extension()
+        .is_some_and(|extension| extension == "json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trees_figures_are_found_and_chosen() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(DIR);
+        let all = figures(&dir).unwrap();
+        assert!(all.iter().any(|figure| figure.name == "demo"));
+        let names = ["redis", "size"].map(str::to_string);
+        let some = chosen(all.clone(), &names).unwrap();
+        assert_eq!(some.len(), 2);
+        assert_eq!(chosen(all.clone(), &[]).unwrap(), all);
+        let error = chosen(all, &["radish".to_string()])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no figure radish") && error.contains("redis"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn figures_are_booted_for_by_their_instruments() {
+        let figure = |name: &str, processors| Figure {
+            name: name.to_string(),
+            title: "t".to_string(),
+            processors,
+            file: PathBuf::new(),
+        };
+        let figures = [
+            figure("a", 1),
+            figure("b", 8),
+            figure("c", 1),
+            figure("d", 4),
+        ];
+        let boots_of = |args: &MachineArgs| -> Vec<(bool, bool, usize, String)> {
+            let names = |boot: &Boot| {
+                let names = boot.figures.iter().map(|figure| figure.name.as_str());
+                names.collect::<String>()
+            };
+            boots(args, &figures)
+                .iter()
+                .map(|boot| {
+                    let machine = &boot.machine;
+                    (
+                        machine.icount,
+                        machine.virtual_time,
+                        machine.cpus,
+                        names(boot),
+                    )
+                })
+                .collect()
+        };
+        let expected = [
+            (true, false, 1, "ac".to_string()),
+            (false, true, 8, "b".to_string()),
+            (false, true, 4, "d".to_string()),
+        ];
+        assert_eq!(boots_of(&MachineArgs::default()), expected);
+        let kvm = MachineArgs {
+            accel: AccelChoice::Kvm,
+            cpus: 4,
+            ..MachineArgs::default()
+        };
+        assert_eq!(boots_of(&kvm), [(false, false, 4, "abcd".to_string())]);
+    }
+
+    #[test]
+    fn results_are_fetched_also_if_the_run_fails() {
+        let base = std::env::temp_dir().join(format!("xtask-bench-{}", std::process::id()));
+        let (from, to) = (base.join("from"), base.join("to"));
+        paths::write(&from.join("a.json"), "{}").unwrap();
+        paths::write(&from.join("console.log"), "no").unwrap();
+        let ran: Result<()> = fetching(&from, &to, false, || bail!("died"));
+        assert!(ran.is_err());
+        let found: Vec<_> = fs::read_dir(&to).unwrap().flatten().collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(paths::read(&to.join("a.json")).unwrap(), "{}");
+        fs::remove_dir_all(&base).unwrap();
+    }
+}
