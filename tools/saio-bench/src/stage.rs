@@ -127,6 +127,7 @@ impl Stage {
             configs: &self.configs,
             identity: None,
             workers: 1,
+            log: false,
             saio: (variant == Variant::Inline).then_some(&saio),
         };
         nginx::start(&site, &variant.settings())

@@ -71,6 +71,10 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     responses: Option<u64>,
 
+    /// Times that the test "kill" kills the server, with SAIO and without [default: 5, 2 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+
     /// Runs the tests with this in their names only
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -185,6 +189,9 @@ impl VerifyArgs {
         }
         if let Some(responses) = self.responses {
             line += &format!(" --responses {responses}");
+        }
+        if let Some(rounds) = self.rounds {
+            line += &format!(" --rounds {rounds}");
         }
         line
     }

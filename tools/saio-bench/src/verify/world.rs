@@ -14,7 +14,7 @@ use saio::pool::{self, Change, Group, Name};
 use tempfile::TempDir;
 
 use super::exchange::Dials;
-use super::streams::http::{FILES, LARGE_FILE};
+use super::streams::http::{FILES, LARGE_FILE, SEGMENT_FILE};
 use super::subjects::{Start, Transport, Way};
 use super::VerifyArgs;
 use crate::docs::{Doc, Docs, Random};
@@ -43,6 +43,8 @@ pub struct World {
     pub quick: bool,
     /// Answers to compare in the long form
     pub responses: Option<u64>,
+    /// Times that a server is killed, if that was asked for
+    pub rounds: Option<u32>,
     /// Pairs of servers so far
     pairs: AtomicUsize,
     /// Removed at the end
@@ -95,6 +97,7 @@ impl World {
             }),
         };
         let mut files = FILES.to_vec();
+        files.push(SEGMENT_FILE);
         if !args.quick {
             files.push(LARGE_FILE);
         }
@@ -109,6 +112,7 @@ impl World {
             seed: args.seed,
             quick: args.quick,
             responses: args.responses,
+            rounds: args.rounds,
             pairs: AtomicUsize::new(0),
             _pool: pool,
         })
@@ -132,8 +136,12 @@ impl World {
         // What another one has left must not be taken for its own.
         let number = self.pairs.fetch_add(1, Ordering::Relaxed);
         let side = |kind: &str, saio: Option<&Saio>| -> Result<Side> {
-            let name = format!("{number}-{name}-{kind}");
-            self.side(way, &name, free_port()?, saio, start)
+            let place = Place {
+                name: format!("{number}-{name}-{kind}"),
+                port: free_port()?,
+                log: false,
+            };
+            self.side(way, place, saio, start)
                 .with_context(|| kind.to_owned())
         };
         Ok(Pair {
@@ -144,18 +152,34 @@ impl World {
         })
     }
 
+    /// Starts a way's server once, under SAIO or without; where it can, it tells in its log what the kernel has got.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn telling(&self, way: &Way, name: &str, saio: bool) -> Result<Side> {
+        let number = self.pairs.fetch_add(1, Ordering::Relaxed);
+        let place = Place {
+            name: format!("{number}-{name}"),
+            port: free_port()?,
+            log: true,
+        };
+        let saio = self.saio.as_ref().filter(|_| saio);
+        self.side(way, place, saio, way.start)
+    }
+
     fn side(
         &self,
         way: &Way,
-        name: &str,
-        port: u16,
+        Place { name, port, log }: Place,
         saio: Option<&Saio>,
         start: Start,
     ) -> Result<Side> {
         let site = Site {
-            name: name.to_owned(),
+            name: name.clone(),
             base: self.base.path(),
             port,
+            log,
             docs: &self.docs.dir,
             configs: &self.configs,
             identity: Some(&self.identity),
@@ -182,7 +206,7 @@ impl World {
             sleep(Duration::from_millis(20));
         }
         Ok(Side {
-            name: name.to_owned(),
+            name,
             server,
             dial,
         })
@@ -238,6 +262,13 @@ fn allow_descriptors() -> Result<()> {
     Ok(())
 }
 
+/// Where a server is, and whether it tells what it has done.
+struct Place {
+    name: String,
+    port: u16,
+    log: bool,
+}
+
 /// A server without SAIO and the same under it.
 pub struct Pair {
     /// How it is started and talked to
@@ -280,9 +311,13 @@ impl Pair {
         };
         let saio = world.saio.as_ref().filter(|_| saio);
         side.server.stop()?;
-        let port = side.dial.address.port();
+        let place = Place {
+            name: side.name.clone(),
+            port: side.dial.address.port(),
+            log: false,
+        };
         *side = world
-            .side(self.way, &side.name, port, saio, self.start)
+            .side(self.way, place, saio, self.start)
             .context("started again")?;
         Ok(())
     }

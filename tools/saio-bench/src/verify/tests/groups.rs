@@ -17,6 +17,7 @@ const EVERY: Group = &[
     "half-close",
     "slow-readers",
     "resets",
+    "kill",
     "volume",
 ];
 /// For those that can be told to end at any moment.

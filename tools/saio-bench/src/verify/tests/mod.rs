@@ -5,6 +5,7 @@
 pub mod groups;
 mod http;
 mod http2;
+mod kill;
 mod lifecycle;
 mod load;
 mod memcached;
@@ -22,7 +23,7 @@ use super::world::{Pair, World};
 pub type Test = fn(&World, &mut Pair) -> Result<()>;
 
 /// All tests, in the order in which they run. The last one looks at what the others left and stops the servers.
-pub const TESTS: [(&str, Test); 44] = [
+pub const TESTS: [(&str, Test); 45] = [
     ("1b", sizes::one_byte),
     ("1k", sizes::one_kib),
     ("20k", sizes::twenty_kib),
@@ -66,6 +67,7 @@ pub const TESTS: [(&str, Test); 44] = [
     ("reload", lifecycle::reload),
     ("stop", lifecycle::stop),
     ("restart", lifecycle::restart),
+    ("kill", kill::kill),
     ("volume", load::volume),
 ];
 

@@ -10,6 +10,7 @@ use anyhow::{ensure, Context, Result};
 
 use super::sizes;
 use crate::server::nginx::{self, Settings};
+use crate::server::LOG;
 use crate::verify::compare::same_bytes;
 use crate::verify::exchange::{batch_size, same, Style};
 use crate::verify::streams::http::get;
@@ -102,7 +103,7 @@ pub fn access_log(world: &World, pair: &mut Pair) -> Result<()> {
 
 /// So many lines of a server's log, without their times.
 fn lines(side: &Side, number: usize) -> Result<Vec<String>> {
-    let file = side.server.dir().join("access.log");
+    let file = side.server.dir().join(LOG);
     let start = Instant::now();
     loop {
         let text =

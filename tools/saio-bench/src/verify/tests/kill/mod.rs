@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `kill -9` under load: what the server was told had been written reaches clients that read, and nothing else does.
+
+mod client;
+mod received;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::atomic::Ordering;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure, Context, Result};
+
+use super::stress::joined;
+use crate::docs::Random;
+use crate::server::{Process, LOG};
+use crate::verify::world::{Pair, World};
+use client::{mark_of, Client, Line, Manner, Seen, Shared};
+use received::Answer;
+
+/// How long the clients may take until the moment of the kill.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Microseconds by which it may be later than an answer.
+const JITTER: usize = 3000;
+/// Where the random numbers of rounds begin, apart from those of scripts.
+const ROUNDS: usize = 7000;
+
+/// Kills the server in the middle of its work, again and again: without SAIO, where it shows that what is demanded holds,
+/// and under it.
+pub fn kill(world: &World, pair: &mut Pair) -> Result<()> {
+    let scripts = scripts(world, pair)?;
+    let rounds = match world.rounds {
+        Some(rounds) => rounds as usize,
+        None => world.scaled(2, 5),
+    };
+    for saio in [false, true] {
+        let side = if saio { "under SAIO" } else { "without SAIO" };
+        for number in 1..=rounds {
+            let mut random = world.random(ROUNDS + number);
+            let told = round(world, pair, &scripts, saio, &mut random)
+                .with_context(|| format!("{side}, round {number} of {rounds}"))?;
+            if world.rounds.is_some() {
+                eprintln!("  {side}, round {number} of {rounds}: {told}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What clients say, and the answers of a server that nobody disturbs.
+fn scripts(world: &World, pair: &Pair) -> Result<Vec<Vec<Line>>> {
+    let script = |client: usize| -> Result<Vec<Line>> {
+        let mut random = world.random(6000 + client);
+        let number = world.scaled(20, 50);
+        let requests = pair.way.stream.requests(&mut random, 6000 + client, number);
+        let mut conn = pair.plain.dial.connect()?;
+        let lines = requests.into_iter().map(|request| {
+            let bytes = request.exchange(&mut conn)?;
+            let answer = Answer::new(&request, bytes);
+            Ok((request, answer))
+        });
+        lines.collect()
+    };
+    (0..world.scaled(12, 36)).map(script).collect()
+}
+
+/// One server and its end. Returns what happened.
+fn round(
+    world: &World,
+    pair: &Pair,
+    scripts: &[Vec<Line>],
+    saio: bool,
+    random: &mut Random,
+) -> Result<String> {
+    let way = pair.way;
+    let mut side = world.telling(way, "kill", saio)?;
+    let wanted = scripts.len() + random.below(world.scaled(150, 1500));
+    let jitter = Duration::from_micros(random.below(JITTER) as u64);
+    let shared = Shared::default();
+    let dial = side.dial.clone();
+    let mut used = 0;
+    let seen = thread::scope(|scope| -> Result<Vec<Seen>> {
+        let clients: Vec<_> = (scripts.iter().enumerate())
+            .map(|(number, script)| {
+                let mut random = Random::new(random.number());
+                let client = Client {
+                    dial: &dial,
+                    script,
+                    number,
+                    manner: Manner::new(number, way.at_once, &mut random),
+                    random,
+                    shared: &shared,
+                };
+                scope.spawn(move || client.run())
+            })
+            .collect();
+        let mut result = wait_for_answers(&shared, scripts.len(), wanted);
+        sleep(jitter);
+        used = operations(&side.server);
+        let _ = shared.killed.set(Instant::now());
+        result = result.and(side.server.kill());
+        // All are joined before an error is returned. What a client says explains more than what became of the server.
+        let seen: Vec<Result<Seen>> = clients.into_iter().map(joined).collect();
+        let seen = seen.into_iter().collect::<Result<Vec<Seen>>>()?;
+        result.map(|()| seen)
+    })?;
+    side.server.check_log()?;
+    ensure!(
+        !side.server.is_under_saio() || used > 0,
+        "the server sent nothing by SAIO: see saioctl doctor"
+    );
+    let mut told = format!(
+        "{} whole answers, {} of them after the kill",
+        seen.iter().map(|one| one.whole).sum::<usize>(),
+        seen.iter().map(|one| one.late).sum::<usize>()
+    );
+    if way.tells {
+        let log = side.server.dir().join(LOG);
+        let log =
+            fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        let promised = promised(&log);
+        ensure!(!promised.is_empty(), "the server's log names no request");
+        kept(&promised, &seen)?;
+        told += &format!(
+            ", {} in the log",
+            promised.values().map(Vec::len).sum::<usize>()
+        );
+    }
+    Ok(told)
+}
+
+/// Waits until all clients are connected and have got so many whole answers.
+fn wait_for_answers(shared: &Shared, clients: usize, wanted: usize) -> Result<()> {
+    let start = Instant::now();
+    while shared.answers.load(Ordering::Relaxed) < wanted
+        || shared.begun.load(Ordering::Relaxed) < clients
+    {
+        if shared.left.load(Ordering::Relaxed) > 0 {
+            bail!("a client left before the server was killed");
+        }
+        if start.elapsed() > LIMIT {
+            bail!(
+                "{} instead of {wanted} answers to {} instead of {clients} clients in {} s",
+                shared.answers.load(Ordering::Relaxed),
+                shared.begun.load(Ordering::Relaxed),
+                LIMIT.as_secs()
+            );
+        }
+        sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Numbers of each client's requests whose answers the kernel had got whole, as the log says. A line that does not end
+/// was not written.
+fn promised(log: &str) -> BTreeMap<usize, Vec<usize>> {
+    let mut promised: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let lines = log.split_inclusive('\n').filter(|l| l.ends_with('\n'));
+    for (client, number) in lines.filter_map(mark_of) {
+        promised.entry(client).or_default().push(number);
+    }
+    promised
+}
+
+/// Fails if an answer that the kernel had got has not reached a client that had nothing else under way.
+fn kept(promised: &BTreeMap<usize, Vec<usize>>, seen: &[Seen]) -> Result<()> {
+    for (client, numbers) in promised {
+        let seen = seen
+            .get(*client)
+            .context("the log has a client that there is not")?;
+        let missing = numbers.iter().find(|number| **number >= seen.whole);
+        if let (Some(number), true) = (missing, seen.one_by_one) {
+            bail!(
+                "client {client} got {} whole answers, but the server had written answer {}, says its log",
+                seen.whole,
+                number + 1
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Operations that the kernel has done for the rings of a server.
+fn operations(server: &Process) -> u64 {
+    let files = server
+        .tasks()
+        .into_iter()
+        .filter_map(|task| fs::read_dir(format!("/proc/{task}/fdinfo")).ok())
+        .flat_map(|dir| dir.flatten())
+        .filter_map(|file| fs::read_to_string(file.path()).ok());
+    files.map(|text| flow_entries(&text)).sum()
+}
+
+/// Flow entries that were run, of the fdinfo of a ring; 0 of any other file.
+fn flow_entries(fdinfo: &str) -> u64 {
+    let lines = fdinfo.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .filter(|(name, _)| ["saio-inline", "saio-pooled", "saio-queued"].contains(name))
+        .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(whole: usize, one_by_one: bool) -> Seen {
+        Seen {
+            whole,
+            late: 0,
+            one_by_one,
+        }
+    }
+
+    #[test]
+    fn answers_of_the_log_must_be_there() {
+        let log = "GET /?id=0-0 x\nGET /?id=0-1 x\nGET /?id=1-0 x\nGET /\nGET /?id=0-7";
+        let promised = promised(log);
+        kept(&promised, &[seen(2, true), seen(1, true)]).unwrap();
+        kept(&promised, &[seen(3, true), seen(0, false)]).unwrap();
+        let error = kept(&promised, &[seen(1, true), seen(1, true)]).unwrap_err();
+        assert!(error.to_string().contains("written answer 2"), "{error}");
+        assert!(kept(&promised, &[seen(2, true), seen(0, true)]).is_err());
+        assert!(kept(&promised, &[seen(2, true)]).is_err());
+    }
+
+    #[test]
+    fn operations_are_read_from_fdinfo() {
+        let text = "pos:\t0\nsaio-flows:\t3\nsaio-inline:\t5\nsaio-pooled:\t2\nsaio-queued:\t0\n";
+        assert_eq!(flow_entries(text), 7);
+        assert_eq!(flow_entries("pos:\t0\n"), 0);
+    }
+}
