@@ -6,7 +6,8 @@ mod compare;
 pub mod cost;
 mod exchange;
 #[cfg(test)]
-mod fake;
+pub mod fake;
+mod received;
 mod streams;
 mod subjects;
 mod tests;

@@ -152,20 +152,27 @@ impl World {
         })
     }
 
-    /// Starts a way's server once, under SAIO or without; where it can, it tells in its log what the kernel has got.
+    /// Starts one server, under SAIO or without. If `log` is set it tells in its log what the kernel has got, where it can.
     ///
     /// # Errors
     ///
     /// It does not start.
-    pub fn telling(&self, way: &Way, name: &str, saio: bool) -> Result<Side> {
+    pub fn alone(
+        &self,
+        way: &Way,
+        name: &str,
+        start: Start,
+        saio: bool,
+        log: bool,
+    ) -> Result<Side> {
         let number = self.pairs.fetch_add(1, Ordering::Relaxed);
         let place = Place {
             name: format!("{number}-{name}"),
             port: free_port()?,
-            log: true,
+            log,
         };
         let saio = self.saio.as_ref().filter(|_| saio);
-        self.side(way, place, saio, way.start)
+        self.side(way, place, saio, start)
     }
 
     fn side(
@@ -205,11 +212,7 @@ impl World {
             );
             sleep(Duration::from_millis(20));
         }
-        Ok(Side {
-            name,
-            server,
-            dial,
-        })
+        Ok(Side { name, server, dial })
     }
 
     /// A served file by its name.

@@ -61,7 +61,7 @@ pub const NGINX: &[Group] = &[
 ];
 /// nginx whose kernel encrypts.
 pub const KERNEL_TLS: &[Group] = &[
-    &["kernel-tls"],
+    &["kernel-tls", "tls-records", "tls-segments"],
     EVERY,
     RESTART,
     PIPELINED,

@@ -6,6 +6,7 @@ pub mod groups;
 mod http;
 mod http2;
 mod kill;
+mod ktls;
 mod lifecycle;
 mod load;
 mod memcached;
@@ -23,7 +24,7 @@ use super::world::{Pair, World};
 pub type Test = fn(&World, &mut Pair) -> Result<()>;
 
 /// All tests, in the order in which they run. The last one looks at what the others left and stops the servers.
-pub const TESTS: [(&str, Test); 45] = [
+pub const TESTS: [(&str, Test); 47] = [
     ("1b", sizes::one_byte),
     ("1k", sizes::one_kib),
     ("20k", sizes::twenty_kib),
@@ -51,7 +52,9 @@ pub const TESTS: [(&str, Test); 45] = [
     ("many", load::many),
     ("half-close", load::half_close),
     ("file-cache", nginx::file_cache),
-    ("kernel-tls", nginx::kernel_tls),
+    ("kernel-tls", ktls::kernel_tls),
+    ("tls-records", ktls::records),
+    ("tls-segments", ktls::segments),
     ("access-log", nginx::access_log),
     ("http2-one-by-one", http2::one_by_one),
     ("http2-at-once", http2::at_once),

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 
-use super::received::{Answer, Received};
 use crate::docs::Random;
+use crate::verify::received::{Answer, Received};
 use crate::verify::streams::{Reply, Request};
 use crate::wire::{Conn, Dial, Failure};
 
@@ -20,8 +20,8 @@ const SMALL_BUFFER: usize = 16 * 1024;
 const GULP: usize = 64 * 1024;
 /// The same for a slow one.
 const SIP: usize = 8 * 1024;
-/// Requests at once of a client that does not wait for answers.
-const AT_ONCE: usize = 16;
+/// Requests at once of a client that does not wait for answers, at most: their answers can be more than buffers hold.
+const AT_ONCE: usize = 128;
 /// Requests of a late reader before it stops reading, at most.
 const EARLY: usize = 8;
 /// How long a late reader leaves its bytes to a server that is dead, at most, in milliseconds.

@@ -3,7 +3,6 @@
 //! `kill -9` under load: what the server was told had been written reaches clients that read, and nothing else does.
 
 mod client;
-mod received;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,9 +15,9 @@ use anyhow::{bail, ensure, Context, Result};
 use super::stress::joined;
 use crate::docs::Random;
 use crate::server::{Process, LOG};
+use crate::verify::received::Answer;
 use crate::verify::world::{Pair, World};
 use client::{mark_of, Client, Line, Manner, Seen, Shared};
-use received::Answer;
 
 /// How long the clients may take until the moment of the kill.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -75,12 +74,12 @@ fn round(
     random: &mut Random,
 ) -> Result<String> {
     let way = pair.way;
-    let mut side = world.telling(way, "kill", saio)?;
+    let mut side = world.alone(way, "kill", way.start, saio, true)?;
     let wanted = scripts.len() + random.below(world.scaled(150, 1500));
     let jitter = Duration::from_micros(random.below(JITTER) as u64);
     let shared = Shared::default();
     let dial = side.dial.clone();
-    let mut used = 0;
+    let mut used = Used::default();
     let seen = thread::scope(|scope| -> Result<Vec<Seen>> {
         let clients: Vec<_> = (scripts.iter().enumerate())
             .map(|(number, script)| {
@@ -98,7 +97,7 @@ fn round(
             .collect();
         let mut result = wait_for_answers(&shared, scripts.len(), wanted);
         sleep(jitter);
-        used = operations(&side.server);
+        used = Used::of(&side.server);
         let _ = shared.killed.set(Instant::now());
         result = result.and(side.server.kill());
         // All are joined before an error is returned. What a client says explains more than what became of the server.
@@ -108,7 +107,7 @@ fn round(
     })?;
     side.server.check_log()?;
     ensure!(
-        !side.server.is_under_saio() || used > 0,
+        !side.server.is_under_saio() || used.operations > 0,
         "the server sent nothing by SAIO: see saioctl doctor"
     );
     let mut told = format!(
@@ -116,6 +115,9 @@ fn round(
         seen.iter().map(|one| one.whole).sum::<usize>(),
         seen.iter().map(|one| one.late).sum::<usize>()
     );
+    if side.server.is_under_saio() {
+        told += &format!("; {} operations, {} parked", used.operations, used.parks);
+    }
     if way.tells {
         let log = side.server.dir().join(LOG);
         let log =
@@ -124,7 +126,7 @@ fn round(
         ensure!(!promised.is_empty(), "the server's log names no request");
         kept(&promised, &seen)?;
         told += &format!(
-            ", {} in the log",
+            "; {} in the log",
             promised.values().map(Vec::len).sum::<usize>()
         );
     }
@@ -182,24 +184,37 @@ fn kept(promised: &BTreeMap<usize, Vec<usize>>, seen: &[Seen]) -> Result<()> {
     Ok(())
 }
 
-/// Operations that the kernel has done for the rings of a server.
-fn operations(server: &Process) -> u64 {
-    let files = server
-        .tasks()
-        .into_iter()
-        .filter_map(|task| fs::read_dir(format!("/proc/{task}/fdinfo")).ok())
-        .flat_map(|dir| dir.flatten())
-        .filter_map(|file| fs::read_to_string(file.path()).ok());
-    files.map(|text| flow_entries(&text)).sum()
+/// What the kernel has done for the rings of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Used {
+    /// Operations on flows
+    operations: u64,
+    /// Times that one had to wait for its peer
+    parks: u64,
 }
 
-/// Flow entries that were run, of the fdinfo of a ring; 0 of any other file.
-fn flow_entries(fdinfo: &str) -> u64 {
-    let lines = fdinfo.lines().filter_map(|line| line.split_once(':'));
-    lines
-        .filter(|(name, _)| ["saio-inline", "saio-pooled", "saio-queued"].contains(name))
-        .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
-        .sum()
+impl Used {
+    fn of(server: &Process) -> Self {
+        let mut used = Self::default();
+        let tasks = server.tasks().into_iter();
+        let dirs = tasks.filter_map(|task| fs::read_dir(format!("/proc/{task}/fdinfo")).ok());
+        for file in dirs.flatten().flatten() {
+            used.add(&fs::read_to_string(file.path()).unwrap_or_default());
+        }
+        used
+    }
+
+    /// Adds what the fdinfo of a ring says; that of other files says nothing.
+    fn add(&mut self, fdinfo: &str) {
+        for (name, value) in fdinfo.lines().filter_map(|line| line.split_once(':')) {
+            let sum = match name {
+                "saio-inline" | "saio-pooled" | "saio-queued" => &mut self.operations,
+                "saio-parks" => &mut self.parks,
+                _ => continue,
+            };
+            *sum += value.trim().parse::<u64>().unwrap_or(0);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -227,9 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn operations_are_read_from_fdinfo() {
-        let text = "pos:\t0\nsaio-flows:\t3\nsaio-inline:\t5\nsaio-pooled:\t2\nsaio-queued:\t0\n";
-        assert_eq!(flow_entries(text), 7);
-        assert_eq!(flow_entries("pos:\t0\n"), 0);
+    fn use_is_read_from_fdinfo() {
+        let mut used = Used::default();
+        used.add("pos:\t0\nsaio-flows:\t3\nsaio-inline:\t5\nsaio-pooled:\t2\nsaio-queued:\t0\n");
+        used.add("pos:\t0\nsaio-parks:\t4\n");
+        let expected = Used {
+            operations: 7,
+            parks: 4,
+        };
+        assert_eq!(used, expected);
     }
 }
