@@ -5,8 +5,8 @@
 use std::io;
 
 use nix::libc;
-use nix::{getsockopt_impl, sockopt_impl};
 use nix::sys::socket::getsockopt;
+use nix::{getsockopt_impl, sockopt_impl};
 
 use super::{Conn, Failure};
 

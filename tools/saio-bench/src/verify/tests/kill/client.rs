@@ -20,9 +20,15 @@ const SMALL_BUFFER: usize = 16 * 1024;
 const GULP: usize = 64 * 1024;
 /// The same for a slow one.
 const SIP: usize = 8 * 1024;
-/// Requests at once of a client that does not wait for answers, at most: their answers can be more than buffers hold.
+/// Requests at once of a client that does not wait for answers, at most.
 const AT_ONCE: usize = 128;
-/// Requests of a late reader before it stops reading, at most.
+/// Number of the client that asks for more than all buffers hold.
+pub const GREEDY: usize = 5;
+/// What it asks for at once.
+const MUCH: usize = 400;
+/// Requests that everybody sends one by one first: by then the connection is a flow.
+const FIRST: usize = 3;
+/// Further requests of a late reader before it stops reading, at most.
 const EARLY: usize = 8;
 /// How long a late reader leaves its bytes to a server that is dead, at most, in milliseconds.
 const LATENESS: usize = 1500;
@@ -51,9 +57,10 @@ pub struct Manner {
 }
 
 impl Manner {
-    /// Of a client with this number. `limit` is what the server takes at once.
+    /// Of a client with this number: half of them are steady. `limit` is what the server takes at once.
     pub fn new(number: usize, limit: usize, random: &mut Random) -> Self {
         let (pace, at_once) = match number % 6 {
+            _ if number == GREEDY => (Pace::Late, MUCH),
             0..=2 => (Pace::Steady, 1),
             3 => (Pace::Late, 1),
             4 => (Pace::Slow, 1),
@@ -67,6 +74,11 @@ impl Manner {
             at_once: at_once.min(limit),
         }
     }
+
+    /// Asks for one thing at a time, and reads what comes.
+    pub fn is_steady(self) -> bool {
+        self.pace == Pace::Steady && self.at_once == 1
+    }
 }
 
 /// What clients and the one who kills know of each other.
@@ -74,7 +86,7 @@ impl Manner {
 pub struct Shared {
     /// Set just before the kill
     pub killed: OnceLock<Instant>,
-    /// Whole answers that all clients have received
+    /// Whole answers that the steady clients have received
     pub answers: AtomicUsize,
     /// Clients that are connected
     pub begun: AtomicUsize,
@@ -136,7 +148,7 @@ impl Client<'_> {
         }
         self.shared.begun.fetch_add(1, Ordering::Relaxed);
         let stops_at = match self.manner.pace {
-            Pace::Late => 1 + random.below(EARLY),
+            Pace::Late => FIRST + random.below(EARLY),
             _ => usize::MAX,
         };
         let mut received = Received::default();
@@ -166,7 +178,9 @@ impl Client<'_> {
             }
             last = Instant::now();
             let more = received.whole() - whole;
-            self.shared.answers.fetch_add(more, Ordering::Relaxed);
+            if self.manner.is_steady() {
+                self.shared.answers.fetch_add(more, Ordering::Relaxed);
+            }
             if self.shared.killed.get().is_some() {
                 late += more;
             }
@@ -195,7 +209,12 @@ impl Client<'_> {
         asked: &mut usize,
     ) -> Result<bool> {
         let mut all = Vec::new();
-        for _ in 0..self.manner.at_once {
+        let number = if *asked < FIRST {
+            1
+        } else {
+            self.manner.at_once
+        };
+        for _ in 0..number {
             let (request, answer) = &self.script[*asked % self.script.len()];
             all.extend(marked(request, self.number, *asked));
             received.expect(answer);

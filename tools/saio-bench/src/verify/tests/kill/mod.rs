@@ -17,10 +17,15 @@ use crate::docs::Random;
 use crate::server::{Process, LOG};
 use crate::verify::received::Answer;
 use crate::verify::world::{Pair, World};
-use client::{mark_of, Client, Line, Manner, Seen, Shared};
+use client::{mark_of, Client, Line, Manner, Seen, Shared, GREEDY};
 
 /// How long the clients may take until the moment of the kill.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Answers before a kill for each client, at least. Half of the clients are steady, so that they have got twice as many, and
+/// are flows.
+const FEW: usize = 2;
+/// Answers that the greedy client asks for, in bytes: of a size that is queued.
+const QUEUED: usize = 20 << 10;
 /// Microseconds by which it may be later than an answer.
 const JITTER: usize = 3000;
 /// Where the random numbers of rounds begin, apart from those of scripts.
@@ -53,7 +58,11 @@ fn scripts(world: &World, pair: &Pair) -> Result<Vec<Vec<Line>>> {
     let script = |client: usize| -> Result<Vec<Line>> {
         let mut random = world.random(6000 + client);
         let number = world.scaled(20, 50);
-        let requests = pair.way.stream.requests(&mut random, 6000 + client, number);
+        let stream = pair.way.stream;
+        let requests = match client {
+            GREEDY => stream.sized(QUEUED, 6000 + client),
+            _ => stream.requests(&mut random, 6000 + client, number),
+        };
         let mut conn = pair.plain.dial.connect()?;
         let lines = requests.into_iter().map(|request| {
             let bytes = request.exchange(&mut conn)?;
@@ -75,7 +84,7 @@ fn round(
 ) -> Result<String> {
     let way = pair.way;
     let mut side = world.alone(way, "kill", way.start, saio, true)?;
-    let wanted = scripts.len() + random.below(world.scaled(150, 1500));
+    let wanted = FEW * scripts.len() + random.below(world.scaled(150, 1500));
     let jitter = Duration::from_micros(random.below(JITTER) as u64);
     let shared = Shared::default();
     let dial = side.dial.clone();
@@ -133,7 +142,7 @@ fn round(
     Ok(told)
 }
 
-/// Waits until all clients are connected and have got so many whole answers.
+/// Waits until all clients are connected and the steady ones have got so many whole answers.
 fn wait_for_answers(shared: &Shared, clients: usize, wanted: usize) -> Result<()> {
     let start = Instant::now();
     while shared.answers.load(Ordering::Relaxed) < wanted
