@@ -8,6 +8,7 @@ mod exchange;
 #[cfg(test)]
 pub mod fake;
 mod received;
+mod rings;
 mod streams;
 mod subjects;
 mod tests;

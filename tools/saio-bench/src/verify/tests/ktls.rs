@@ -12,6 +12,7 @@ use rustls::{ClientConfig, SupportedProtocolVersion};
 use crate::server::nginx::{self, Settings, Tls};
 use crate::server::Site;
 use crate::verify::received::{Answer, Received};
+use crate::verify::rings::Rings;
 use crate::verify::streams::http::{get, FILES, SEGMENT_FILE};
 use crate::verify::streams::Request;
 use crate::verify::world::{Pair, Side, World};
@@ -100,6 +101,7 @@ fn count(stat: &str) -> u64 {
 /// Record by record, as they come off the socket: whole ones only, the right bytes in them, and the alert that says
 /// goodbye is the last one.
 pub fn records(world: &World, pair: &mut Pair) -> Result<()> {
+    let before = Rings::of(&pair.saio.server);
     for version in VERSIONS {
         let config = world.identity.client(version)?;
         for (name, _) in FILES.iter().take(world.scaled(5, 6)).chain([&SEGMENT_FILE]) {
@@ -119,6 +121,11 @@ pub fn records(world: &World, pair: &mut Pair) -> Result<()> {
             }
         }
     }
+    ensure!(
+        !pair.saio.server.is_under_saio()
+            || Rings::of(&pair.saio.server).operations > before.operations,
+        "no connection was a flow"
+    );
     pair.check_logs()
 }
 

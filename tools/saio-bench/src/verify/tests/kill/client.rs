@@ -31,7 +31,7 @@ const FIRST: usize = 3;
 /// Further requests of a late reader before it stops reading, at most.
 const EARLY: usize = 8;
 /// How long a late reader leaves its bytes to a server that is dead, at most, in milliseconds.
-const LATENESS: usize = 1500;
+const LATENESS: usize = 800;
 /// How long a connection may stay open when all that was sent has come. A peer that took nothing would be given up after
 /// 60 s; nobody here waits for that.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -101,6 +101,8 @@ pub struct Seen {
     pub whole: usize,
     /// Of these, the ones that came when the server had been killed
     pub late: usize,
+    /// How long its end took behind the last byte and the kill
+    pub waited: Duration,
     /// It had at most one request under way: the server's socket had nothing unread that would have reset the connection
     pub one_by_one: bool,
 }
@@ -197,6 +199,7 @@ impl Client<'_> {
         Ok(Seen {
             whole: received.whole(),
             late,
+            waited,
             one_by_one: self.manner.at_once == 1,
         })
     }

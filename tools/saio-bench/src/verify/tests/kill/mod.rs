@@ -14,8 +14,9 @@ use anyhow::{bail, ensure, Context, Result};
 
 use super::stress::joined;
 use crate::docs::Random;
-use crate::server::{Process, LOG};
+use crate::server::LOG;
 use crate::verify::received::Answer;
+use crate::verify::rings::Rings;
 use crate::verify::world::{Pair, World};
 use client::{mark_of, Client, Line, Manner, Seen, Shared, GREEDY};
 
@@ -88,7 +89,7 @@ fn round(
     let jitter = Duration::from_micros(random.below(JITTER) as u64);
     let shared = Shared::default();
     let dial = side.dial.clone();
-    let mut used = Used::default();
+    let mut rings = Rings::default();
     let seen = thread::scope(|scope| -> Result<Vec<Seen>> {
         let clients: Vec<_> = (scripts.iter().enumerate())
             .map(|(number, script)| {
@@ -106,7 +107,7 @@ fn round(
             .collect();
         let mut result = wait_for_answers(&shared, scripts.len(), wanted);
         sleep(jitter);
-        used = Used::of(&side.server);
+        rings = Rings::of(&side.server);
         let _ = shared.killed.set(Instant::now());
         result = result.and(side.server.kill());
         // All are joined before an error is returned. What a client says explains more than what became of the server.
@@ -116,16 +117,20 @@ fn round(
     })?;
     side.server.check_log()?;
     ensure!(
-        !side.server.is_under_saio() || used.operations > 0,
+        !side.server.is_under_saio() || rings.operations > 0,
         "the server sent nothing by SAIO: see saioctl doctor"
     );
     let mut told = format!(
-        "{} whole answers, {} of them after the kill",
+        "{} whole answers, {} of them after the kill; the last end came after {} ms",
         seen.iter().map(|one| one.whole).sum::<usize>(),
-        seen.iter().map(|one| one.late).sum::<usize>()
+        seen.iter().map(|one| one.late).sum::<usize>(),
+        seen.iter()
+            .map(|one| one.waited.as_millis())
+            .max()
+            .unwrap_or(0)
     );
     if side.server.is_under_saio() {
-        told += &format!("; {} operations, {} parked", used.operations, used.parks);
+        told += &format!("; {} operations, {} parked", rings.operations, rings.parks);
     }
     if way.tells {
         let log = side.server.dir().join(LOG);
@@ -193,39 +198,6 @@ fn kept(promised: &BTreeMap<usize, Vec<usize>>, seen: &[Seen]) -> Result<()> {
     Ok(())
 }
 
-/// What the kernel has done for the rings of a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Used {
-    /// Operations on flows
-    operations: u64,
-    /// Times that one had to wait for its peer
-    parks: u64,
-}
-
-impl Used {
-    fn of(server: &Process) -> Self {
-        let mut used = Self::default();
-        let tasks = server.tasks().into_iter();
-        let dirs = tasks.filter_map(|task| fs::read_dir(format!("/proc/{task}/fdinfo")).ok());
-        for file in dirs.flatten().flatten() {
-            used.add(&fs::read_to_string(file.path()).unwrap_or_default());
-        }
-        used
-    }
-
-    /// Adds what the fdinfo of a ring says; that of other files says nothing.
-    fn add(&mut self, fdinfo: &str) {
-        for (name, value) in fdinfo.lines().filter_map(|line| line.split_once(':')) {
-            let sum = match name {
-                "saio-inline" | "saio-pooled" | "saio-queued" => &mut self.operations,
-                "saio-parks" => &mut self.parks,
-                _ => continue,
-            };
-            *sum += value.trim().parse::<u64>().unwrap_or(0);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +206,7 @@ mod tests {
         Seen {
             whole,
             late: 0,
+            waited: Duration::ZERO,
             one_by_one,
         }
     }
@@ -248,17 +221,5 @@ mod tests {
         assert!(error.to_string().contains("written answer 2"), "{error}");
         assert!(kept(&promised, &[seen(2, true), seen(0, true)]).is_err());
         assert!(kept(&promised, &[seen(2, true)]).is_err());
-    }
-
-    #[test]
-    fn use_is_read_from_fdinfo() {
-        let mut used = Used::default();
-        used.add("pos:\t0\nsaio-flows:\t3\nsaio-inline:\t5\nsaio-pooled:\t2\nsaio-queued:\t0\n");
-        used.add("pos:\t0\nsaio-parks:\t4\n");
-        let expected = Used {
-            operations: 7,
-            parks: 4,
-        };
-        assert_eq!(used, expected);
     }
 }
