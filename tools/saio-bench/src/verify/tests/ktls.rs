@@ -208,9 +208,7 @@ pub fn segments(world: &World, pair: &mut Pair) -> Result<()> {
             saio <= tls + cut + SLACK || !pair.saio.server.is_under_saio(),
             "{told}; head and file are not in one record"
         );
-        if world.rounds.is_some() {
-            eprintln!("  {told}");
-        }
+        eprintln!("  {told}");
     }
     Ok(())
 }
