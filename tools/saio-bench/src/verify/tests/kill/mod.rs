@@ -6,6 +6,7 @@ mod client;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ const FEW: usize = 2;
 const QUEUED: usize = 20 << 10;
 /// Microseconds by which it may be later than an answer.
 const JITTER: usize = 3000;
+/// How long a line of a log is waited for.
+const AIM_LIMIT: Duration = Duration::from_millis(500);
 /// Where the random numbers of rounds begin, apart from those of scripts.
 const ROUNDS: usize = 7000;
 
@@ -44,7 +47,9 @@ pub fn kill(world: &World, pair: &mut Pair) -> Result<()> {
         let side = if saio { "under SAIO" } else { "without SAIO" };
         for number in 1..=rounds {
             let mut random = world.random(ROUNDS + number);
-            let told = round(world, pair, &scripts, saio, &mut random)
+            // Every second one is aimed: in a turn of the server's loop in which it has answered.
+            let aimed = pair.way.tells && number % 2 == 0;
+            let told = round(world, pair, &scripts, (saio, aimed), &mut random)
                 .with_context(|| format!("{side}, round {number} of {rounds}"))?;
             if world.rounds.is_some() {
                 eprintln!("  {side}, round {number} of {rounds}: {told}");
@@ -80,7 +85,7 @@ fn round(
     world: &World,
     pair: &Pair,
     scripts: &[Vec<Line>],
-    saio: bool,
+    (saio, aimed): (bool, bool),
     random: &mut Random,
 ) -> Result<String> {
     let way = pair.way;
@@ -89,6 +94,7 @@ fn round(
     let jitter = Duration::from_micros(random.below(JITTER) as u64);
     let shared = Shared::default();
     let dial = side.dial.clone();
+    let log = side.server.dir().join(LOG);
     let mut rings = Rings::default();
     let seen = thread::scope(|scope| -> Result<Vec<Seen>> {
         let clients: Vec<_> = (scripts.iter().enumerate())
@@ -108,6 +114,9 @@ fn round(
         let mut result = wait_for_answers(&shared, scripts.len(), wanted);
         sleep(jitter);
         rings = Rings::of(&side.server);
+        if aimed {
+            wait_for_line(&log);
+        }
         let _ = shared.killed.set(Instant::now());
         result = result.and(side.server.kill());
         // All are joined before an error is returned. What a client says explains more than what became of the server.
@@ -133,7 +142,6 @@ fn round(
         told += &format!("; {} operations, {} parked", rings.operations, rings.parks);
     }
     if way.tells {
-        let log = side.server.dir().join(LOG);
         let log =
             fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
         let promised = promised(&log);
@@ -167,6 +175,13 @@ fn wait_for_answers(shared: &Shared, clients: usize, wanted: usize) -> Result<()
         sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// Waits for the very moment in which a line is written, or not much longer.
+fn wait_for_line(log: &Path) {
+    let length = || fs::metadata(log).map(|data| data.len()).unwrap_or(0);
+    let (start, before) = (Instant::now(), length());
+    while length() == before && start.elapsed() < AIM_LIMIT {}
 }
 
 /// Numbers of each client's requests whose answers the kernel had got whole, as the log says. A line that does not end
