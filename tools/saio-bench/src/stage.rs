@@ -236,6 +236,7 @@ impl Stage {
             identity: Some(&self.identity),
             workers: role.workers as usize,
             tuned: role.variant != Variant::Default,
+            log: false,
             saio: saio.as_ref(),
         };
         let server = match role.variant {

@@ -31,6 +31,8 @@ use crate::tls::Identity;
 
 pub use process::Process;
 
+/// What a server writes about requests, in its directory.
+pub const LOG: &str = "access.log";
 /// Where the system keeps servers, which need not be in a user's PATH.
 const SYSTEM_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 /// Ports are taken from here on: the kernel gives those above to clients, by itself.
@@ -93,6 +95,8 @@ pub struct Site<'a> {
     pub workers: usize,
     /// With the settings that are best without SAIO; otherwise as the server comes
     pub tuned: bool,
+    /// Write to [`LOG`] what was handed to the kernel, if it can tell that
+    pub log: bool,
     /// For a server under SAIO
     pub saio: Option<&'a Saio>,
 }

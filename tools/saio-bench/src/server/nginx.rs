@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::process::{Habits, Process};
-use super::{need, template, Site};
+use super::{need, template, Site, LOG};
 
 /// The template within the directory of configurations.
 const TEMPLATE: &str = "bench/nginx.conf.in";
@@ -58,8 +58,10 @@ pub fn start(site: &Site, settings: &Settings) -> Result<Process> {
         ("docs", site.docs.display().to_string()),
         ("port", site.port.to_string()),
     ];
-    let log = format!("{}/access.log", dir.display());
-    values.push(("log", if settings.log { log } else { "off".into() }));
+    // Without a buffer: a line is written when all of its response was.
+    let log = dir.join(LOG).display().to_string();
+    let logs = settings.log || site.log;
+    values.push(("log", if logs { log } else { "off".into() }));
     values.extend(words(settings, site.tuned));
     let tls = match settings.tls {
         Some(tls) => {
@@ -137,6 +139,7 @@ pub fn upstream_of(site: &Site) -> Result<Process> {
         port: super::free_port()?,
         workers: 1,
         tuned: true,
+        log: false,
         saio: None,
         ..site.clone()
     };

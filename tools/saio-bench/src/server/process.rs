@@ -16,7 +16,7 @@ use nix::sys::signal::{kill, Signal};
 use nix::unistd::{Pid, User};
 
 use super::group::Group;
-use super::{give, Site};
+use super::{give, Site, LOG};
 use crate::stats::{self, Stats};
 
 /// How long a server may take to start or to stop.
@@ -228,6 +228,20 @@ impl Process {
         }
     }
 
+    /// Kills all its processes at once, as the kernel does that runs out of memory. The one that it needs runs on.
+    ///
+    /// # Errors
+    ///
+    /// It has ended before.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(status) = self.master.try_wait()? {
+            bail!("{} ended with {status}:\n{}", self.label(), self.logs());
+        }
+        self.group.kill();
+        self.master.wait()?;
+        Ok(())
+    }
+
     /// Asks it to stop as an operator does.
     ///
     /// # Errors
@@ -298,7 +312,7 @@ impl Process {
             .flatten()
             .flatten()
             .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
-            .filter(|(name, _)| name.ends_with(".log") && name != "access.log")
+            .filter(|(name, _)| name.ends_with(".log") && name != LOG)
             .map(|(name, path)| {
                 let log = fs::read(path).unwrap_or_default();
                 (name, String::from_utf8_lossy(&log).into_owned())

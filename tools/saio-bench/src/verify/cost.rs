@@ -101,6 +101,7 @@ pub fn cost(args: &CostArgs) -> Result<()> {
         seed: 1,
         quick: true,
         responses: None,
+        rounds: None,
         only: None,
         json: None,
         places: args.places.clone(),

@@ -6,7 +6,9 @@ mod compare;
 pub mod cost;
 mod exchange;
 #[cfg(test)]
-mod fake;
+pub mod fake;
+mod received;
+mod rings;
 pub mod streams;
 pub mod subjects;
 mod tests;
@@ -70,6 +72,10 @@ pub struct VerifyArgs {
     /// Answers that the test "volume" compares for each way
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     responses: Option<u64>,
+
+    /// Times that the test "kill" kills the server, with SAIO and without [default: 5, 2 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
 
     /// Runs the tests with this in their names only
     #[arg(long, value_name = "NAME")]
@@ -185,6 +191,9 @@ impl VerifyArgs {
         }
         if let Some(responses) = self.responses {
             line += &format!(" --responses {responses}");
+        }
+        if let Some(rounds) = self.rounds {
+            line += &format!(" --rounds {rounds}");
         }
         line
     }

@@ -59,6 +59,8 @@ pub struct Way {
     pub answers_half_closed: bool,
     /// Requests that it takes before their answers were read
     pub at_once: usize,
+    /// Its log tells which answers the kernel has got: whole, and before the line is written
+    pub tells: bool,
 }
 
 impl Way {
@@ -101,6 +103,7 @@ const COMMON: Way = Way {
     reload: None,
     answers_half_closed: true,
     at_once: usize::MAX,
+    tells: false,
 };
 
 /// A server.
@@ -120,6 +123,7 @@ pub const NGINX: Way = Way {
     stream: &STATIC,
     tests: groups::NGINX,
     reload: Some(Signal::SIGHUP),
+    tells: true,
     ..COMMON
 };
 
@@ -401,7 +405,10 @@ pub static SUBJECTS: [Subject; 9] = [
     Subject {
         name: "node",
         missing: || program(node::PROGRAM),
-        ways: &[APPLICATION_WAY],
+        ways: &[Way {
+            tells: true,
+            ..APPLICATION_WAY
+        }],
     },
     Subject {
         name: "uvicorn",

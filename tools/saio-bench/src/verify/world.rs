@@ -9,7 +9,7 @@ use anyhow::{ensure, Context, Result};
 use tempfile::TempDir;
 
 use super::exchange::Dials;
-use super::streams::http::{FILES, LARGE_FILE};
+use super::streams::http::{FILES, LARGE_FILE, SEGMENT_FILE};
 use super::subjects::{Start, Way};
 use super::VerifyArgs;
 use crate::docs::{Doc, Docs, Random};
@@ -34,6 +34,8 @@ pub struct World {
     pub quick: bool,
     /// Answers to compare in the long form
     pub responses: Option<u64>,
+    /// Times that a server is killed, if that was asked for
+    pub rounds: Option<u32>,
     /// Pairs of servers so far
     pairs: AtomicUsize,
     /// Removed at the end
@@ -61,6 +63,7 @@ impl World {
             }),
         };
         let mut files = FILES.to_vec();
+        files.push(SEGMENT_FILE);
         if !args.quick {
             files.push(LARGE_FILE);
         }
@@ -75,6 +78,7 @@ impl World {
             seed: args.seed,
             quick: args.quick,
             responses: args.responses,
+            rounds: args.rounds,
             pairs: AtomicUsize::new(0),
             _pool: pool,
         })
@@ -98,8 +102,12 @@ impl World {
         // What another one has left must not be taken for its own.
         let number = self.pairs.fetch_add(1, Ordering::Relaxed);
         let side = |kind: &str, saio: Option<&Saio>| -> Result<Side> {
-            let name = format!("{number}-{name}-{kind}");
-            self.side(way, &name, free_port()?, saio, start)
+            let place = Place {
+                name: format!("{number}-{name}-{kind}"),
+                port: free_port()?,
+                log: false,
+            };
+            self.side(way, place, saio, start)
                 .with_context(|| kind.to_owned())
         };
         Ok(Pair {
@@ -110,18 +118,41 @@ impl World {
         })
     }
 
-    fn side(
+    /// Starts one server, under SAIO or without. If `log` is set it tells in its log what the kernel has got, where it can.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn alone(
         &self,
         way: &Way,
         name: &str,
-        port: u16,
+        start: Start,
+        saio: bool,
+        log: bool,
+    ) -> Result<Side> {
+        let number = self.pairs.fetch_add(1, Ordering::Relaxed);
+        let place = Place {
+            name: format!("{number}-{name}"),
+            port: free_port()?,
+            log,
+        };
+        let saio = self.saio.as_ref().filter(|_| saio);
+        self.side(way, place, saio, start)
+    }
+
+    fn side(
+        &self,
+        way: &Way,
+        Place { name, port, log }: Place,
         saio: Option<&Saio>,
         start: Start,
     ) -> Result<Side> {
         let site = Site {
-            name: name.to_owned(),
+            name: name.clone(),
             base: self.base.path(),
             port,
+            log,
             docs: &self.docs.dir,
             configs: &self.configs,
             identity: Some(&self.identity),
@@ -131,11 +162,7 @@ impl World {
         };
         let server = start(&site)?;
         let dial = way.dial(&server, &self.identity)?;
-        Ok(Side {
-            name: name.to_owned(),
-            server,
-            dial,
-        })
+        Ok(Side { name, server, dial })
     }
 
     /// A served file by its name.
@@ -169,6 +196,13 @@ impl World {
     pub fn scratch(&self) -> Result<TempDir> {
         tempfile::tempdir_in(self.base.path()).context("cannot make a directory")
     }
+}
+
+/// Where a server is, and whether it tells what it has done.
+struct Place {
+    name: String,
+    port: u16,
+    log: bool,
 }
 
 /// A server without SAIO and the same under it.
@@ -213,9 +247,13 @@ impl Pair {
         };
         let saio = world.saio.as_ref().filter(|_| saio);
         side.server.stop()?;
-        let port = side.dial.address.port();
+        let place = Place {
+            name: side.name.clone(),
+            port: side.dial.address.port(),
+            log: false,
+        };
         *side = world
-            .side(self.way, &side.name, port, saio, self.start)
+            .side(self.way, place, saio, self.start)
             .context("started again")?;
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Dial {
     ///
     /// As of connect(2).
     pub fn connect(&self) -> Result<Conn, Failure> {
-        Conn::new(TcpStream::connect(self.address)?, self.tls.as_ref())
+        Conn::new(self.stream(None)?, self.tls.as_ref())
     }
 
     /// Connects with a receive buffer of about `bytes`, so that the server's bytes pile up on its side.
@@ -79,6 +79,18 @@ impl Dial {
     ///
     /// As of connect(2).
     pub fn connect_with_buffer(&self, bytes: usize) -> Result<Conn, Failure> {
+        Conn::new(self.stream(Some(bytes))?, self.tls.as_ref())
+    }
+
+    /// Connects, and says nothing yet. `buffer` is as in [`Dial::connect_with_buffer`].
+    ///
+    /// # Errors
+    ///
+    /// As of connect(2).
+    pub fn stream(&self, buffer: Option<usize>) -> Result<TcpStream, Failure> {
+        let Some(bytes) = buffer else {
+            return Ok(TcpStream::connect(self.address)?);
+        };
         let fd: OwnedFd = socket(
             AddressFamily::Inet,
             SockType::Stream,
@@ -89,6 +101,6 @@ impl Dial {
         // Before connecting: the window is agreed on then.
         setsockopt(&fd, sockopt::RcvBuf, &bytes).map_err(io::Error::from)?;
         connect(fd.as_raw_fd(), &SockaddrStorage::from(self.address)).map_err(io::Error::from)?;
-        Conn::new(TcpStream::from(fd), self.tls.as_ref())
+        Ok(TcpStream::from(fd))
     }
 }

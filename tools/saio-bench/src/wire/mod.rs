@@ -3,6 +3,8 @@
 //! A connection that hides nothing: bytes as they came, and how it ended. TCP, with or without TLS.
 
 mod dial;
+pub mod records;
+mod segments;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;

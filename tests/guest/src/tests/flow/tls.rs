@@ -2,9 +2,11 @@
 
 //! Description: while a flow is parked, what would encrypt its bytes (TCP_ULP, TLS_TX) gives
 //! EBUSY; once the peer has read them both succeed, and what the flow sends from then on is
-//! encrypted.
+//! encrypted. What is published and has not run when they are asked for leaves in clear, before
+//! that.
 
 use crate::harness::*;
+use std::time::{Duration, Instant};
 
 /// Type of a TLS record with data, version 1.2.
 const RECORD: [u8; 3] = [23, 3, 3];
@@ -14,7 +16,7 @@ pub fn run() {
         skip("the kernel has no TLS (CONFIG_TLS)");
     }
     let (mut flow, parked) = parked();
-    let (ours, peer) = (flow.ours, flow.peer);
+    let ours = flow.ours;
     expect_errno!(add_tls(ours), libc::EBUSY);
     expect_errno!(set_key(ours, libc::TLS_TX), libc::EBUSY);
     flow.unpark(&parked);
@@ -25,7 +27,35 @@ pub fn run() {
     expect_errno!(set_key(ours, libc::TLS_TX), libc::EBUSY);
     flow.unpark(&parked);
     expect_ok!(set_key(ours, libc::TLS_TX));
+    expect_encrypted(&mut flow);
 
+    let mut flow = Flow::roomy();
+    change_behind(&mut flow, b"in clear", add_tls);
+    change_behind(&mut flow, b", still", |ours| set_key(ours, libc::TLS_TX));
+    expect_bytes(flow.peer, b"in clear, still");
+    expect_encrypted(&mut flow);
+}
+
+/// Publishes bytes, then changes the socket by an ordinary call until that is not refused.
+fn change_behind(flow: &mut Flow, bytes: &[u8], change: impl Fn(i32) -> i64) {
+    flow.ring.fill_arena(0, bytes);
+    flow.ring.push(flow.write(0, bytes.len()));
+    flow.ring.publish();
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        match change(flow.ours) {
+            0 => break,
+            refused => assert_eq!(refused, neg(libc::EBUSY)),
+        }
+        assert!(Instant::now() < end, "the change never gets through");
+        flow.ring.enter(1, 0);
+    }
+    expect_results(&in_order(flow.ring.wait(1)), &[bytes.len() as i64]);
+}
+
+/// What the flow sends comes as a record, which the key decrypts.
+fn expect_encrypted(flow: &mut Flow) {
+    let peer = flow.peer;
     flow.ring.fill_arena(0, b"secret");
     assert_eq!(flow.ring.run_one(flow.write(0, 6)), 6);
     let mut start = [0u8; RECORD.len()];

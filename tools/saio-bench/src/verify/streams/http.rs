@@ -16,6 +16,8 @@ pub const FILES: [(&str, usize); 6] = [
 ];
 /// One more for the long form.
 pub const LARGE_FILE: (&str, usize) = ("64m", 64 << 20);
+/// One whose response fits in one TLS record and one segment.
+pub const SEGMENT_FILE: (&str, usize) = ("8k", 8 << 10);
 /// What clients mostly ask for, as indices.
 const COMMON: [usize; 6] = [0, 1, 1, 2, 2, 3];
 

@@ -17,6 +17,7 @@ const EVERY: Group = &[
     "half-close",
     "slow-readers",
     "resets",
+    "kill",
     "volume",
 ];
 /// For those that can be told to end at any moment.
@@ -60,7 +61,7 @@ pub const NGINX: &[Group] = &[
 ];
 /// nginx whose kernel encrypts.
 pub const KERNEL_TLS: &[Group] = &[
-    &["kernel-tls"],
+    &["kernel-tls", "tls-records", "tls-segments"],
     EVERY,
     RESTART,
     PIPELINED,

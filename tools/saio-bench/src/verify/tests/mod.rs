@@ -5,6 +5,8 @@
 pub mod groups;
 mod http;
 mod http2;
+mod kill;
+mod ktls;
 mod lifecycle;
 mod load;
 mod memcached;
@@ -22,7 +24,7 @@ use super::world::{Pair, World};
 pub type Test = fn(&World, &mut Pair) -> Result<()>;
 
 /// All tests, in the order in which they run. The last one looks at what the others left and stops the servers.
-pub const TESTS: [(&str, Test); 44] = [
+pub const TESTS: [(&str, Test); 47] = [
     ("1b", sizes::one_byte),
     ("1k", sizes::one_kib),
     ("20k", sizes::twenty_kib),
@@ -50,7 +52,9 @@ pub const TESTS: [(&str, Test); 44] = [
     ("many", load::many),
     ("half-close", load::half_close),
     ("file-cache", nginx::file_cache),
-    ("kernel-tls", nginx::kernel_tls),
+    ("kernel-tls", ktls::kernel_tls),
+    ("tls-records", ktls::records),
+    ("tls-segments", ktls::segments),
     ("access-log", nginx::access_log),
     ("http2-one-by-one", http2::one_by_one),
     ("http2-at-once", http2::at_once),
@@ -66,6 +70,7 @@ pub const TESTS: [(&str, Test); 44] = [
     ("reload", lifecycle::reload),
     ("stop", lifecycle::stop),
     ("restart", lifecycle::restart),
+    ("kill", kill::kill),
     ("volume", load::volume),
 ];
 

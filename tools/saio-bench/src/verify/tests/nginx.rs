@@ -10,14 +10,11 @@ use anyhow::{ensure, Context, Result};
 
 use super::sizes;
 use crate::server::nginx::{self, Settings};
+use crate::server::LOG;
 use crate::verify::compare::same_bytes;
 use crate::verify::exchange::{batch_size, same, Style};
-use crate::verify::streams::http::get;
 use crate::verify::world::{Pair, Side, World};
-use crate::verify::Skip;
 
-/// What the kernel counts of its own TLS.
-const TLS_STAT: &str = "/proc/net/tls_stat";
 /// How long a line of a log may take to be there.
 const LOG_LIMIT: Duration = Duration::from_secs(30);
 
@@ -39,45 +36,6 @@ pub fn file_cache(world: &World, pair: &mut Pair) -> Result<()> {
         same(&pair.dials(), &requests, Style::OneByOne)?;
     }
     pair.stop()
-}
-
-/// The kernel encrypts, for both.
-pub fn kernel_tls(_: &World, pair: &mut Pair) -> Result<()> {
-    let before = sessions()?;
-    ask(&pair.plain)?;
-    let between = sessions()?;
-    if between == before {
-        let why = "nginx does not have the kernel encrypt: its OpenSSL was built without KTLS, or the kernel lacks the cipher";
-        return Err(Skip(why.into()).into());
-    }
-    ask(&pair.saio)?;
-    ensure!(
-        sessions()? > between,
-        "without SAIO the kernel encrypts, under SAIO it does not"
-    );
-    Ok(())
-}
-
-fn ask(side: &Side) -> Result<()> {
-    let mut conn = side.dial.connect()?;
-    get("/20k.bin", &[]).exchange(&mut conn)?;
-    Ok(())
-}
-
-/// Sessions that the kernel has begun to encrypt.
-fn sessions() -> Result<u64> {
-    let text = fs::read_to_string(TLS_STAT).with_context(|| format!("cannot read {TLS_STAT}"))?;
-    Ok(count(&text))
-}
-
-fn count(stat: &str) -> u64 {
-    stat.lines()
-        .filter_map(|line| {
-            let (name, value) = line.split_once(char::is_whitespace)?;
-            let counts = ["TlsTxSw", "TlsTxDevice"].contains(&name);
-            counts.then(|| value.trim().parse::<u64>().ok()).flatten()
-        })
-        .sum()
 }
 
 /// Every response has its line in the log, and the lines are the same.
@@ -102,7 +60,7 @@ pub fn access_log(world: &World, pair: &mut Pair) -> Result<()> {
 
 /// So many lines of a server's log, without their times.
 fn lines(side: &Side, number: usize) -> Result<Vec<String>> {
-    let file = side.server.dir().join("access.log");
+    let file = side.server.dir().join(LOG);
     let start = Instant::now();
     loop {
         let text =
@@ -131,13 +89,6 @@ fn without_time(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_of_the_kernel() {
-        let stat = "TlsCurrTxSw  \t1\nTlsTxSw \t5\nTlsRxSw \t7\nTlsTxDevice\t2\n";
-        assert_eq!(count(stat), 7);
-        assert_eq!(count(""), 0);
-    }
 
     #[test]
     fn lines_have_no_time() {
