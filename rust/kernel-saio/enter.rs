@@ -196,9 +196,9 @@ impl Batch<'_> {
         self.calls += 1;
         // The call may wait, for those even who wait for what was dispatched before it.
         self.ring.settle();
-        match glue::seccomp(nr.into(), args) {
+        match self.ring.ask_filter(nr, args) {
             Verdict::Run => glue::call(nr.into(), args),
-            Verdict::Refused(result) => result,
+            Verdict::Refused(result) | Verdict::Killed(result) => result,
             Verdict::Die(result) => {
                 self.die = true;
                 result
@@ -270,7 +270,7 @@ impl Batch<'_> {
             None => {
                 let promised = op.total as i64;
                 op.more_follows(follows);
-                flow.enqueue(mem::take(op))?;
+                flow.enqueue(mem::take(op), GFP_KERNEL_ACCOUNT)?;
                 if refused.is_some() {
                     flow.abort(errno::econnaborted());
                 }
@@ -423,9 +423,13 @@ impl Ring {
             return Err(EACCES.into());
         }
         let verdict = match caller {
-            Caller::Current if glue::watched() => {
+            Caller::Current | Caller::Leaving if glue::watched() => {
                 let seen = op::filter_args(sqe.nr, args, &self.mem);
-                let verdict = glue::seccomp(sqe.nr.into(), &seen);
+                if !flow.has_descriptor(seen[0] as u32) {
+                    // A filter that goes by the number would be deceived.
+                    return Err(EBADF.into());
+                }
+                let verdict = self.ask_filter(sqe.nr, &seen);
                 if matches!(verdict, Verdict::Run) {
                     glue::audit(sqe.nr.into(), &seen);
                 }
@@ -436,9 +440,24 @@ impl Ring {
         };
         match verdict {
             Verdict::Run => Ok(()),
-            Verdict::Refused(result) => Err(Refused { result, die: false }),
+            Verdict::Refused(result) | Verdict::Killed(result) => {
+                Err(Refused { result, die: false })
+            }
             Verdict::Die(result) => Err(Refused { result, die: true }),
         }
+    }
+
+    /// Asks the filter of the current task, the owner. It has nothing more to say once it has killed for an
+    /// entry: what stands behind that one would not have been called.
+    fn ask_filter(&self, nr: u16, args: &[u64; 6]) -> Verdict {
+        if self.condemned() {
+            return Verdict::Refused(EACCES.to_errno().into());
+        }
+        let verdict = glue::seccomp(nr.into(), args);
+        if matches!(verdict, Verdict::Die(_) | Verdict::Killed(_)) {
+            self.condemn();
+        }
+        verdict
     }
 
     /// The flow, or another target, of the entry behind the first that is published.

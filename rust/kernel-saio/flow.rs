@@ -35,6 +35,7 @@ use core::{
 };
 use held::Locked;
 use kernel::{
+    alloc::Flags,
     bindings, new_spinlock,
     prelude::*,
     rbtree::{RBTree, RBTreeNodeReservation},
@@ -303,6 +304,12 @@ impl Flow {
         self.set_status(0);
     }
 
+    /// Whether `fd` of the current task is a descriptor of the flow's socket.
+    pub(crate) fn has_descriptor(&self, fd: u32) -> bool {
+        // SAFETY: The socket side is valid as long as the flow; the function looks the descriptor up itself.
+        unsafe { bindings::saio_sock_has(self.ss.get(), fd) }
+    }
+
     /// Whether the connection was reset.
     pub(crate) fn failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
@@ -362,8 +369,8 @@ impl Flow {
     /// What can be said of its result is that it will be done.
     ///
     /// `ENOMEM`: the flow is as it was, and the operation lost.
-    pub(crate) fn enqueue(&self, mut op: Op) -> Result {
-        let place = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+    pub(crate) fn enqueue(&self, mut op: Op, gfp: Flags) -> Result {
+        let place = RBTreeNodeReservation::new(gfp)?;
         if op.cred.is_none() {
             op.cred = Some(Cred::current());
         }

@@ -6,7 +6,7 @@
 
 use crate::op;
 use core::ptr::{self, NonNull};
-use kernel::{bindings, prelude::*, types::Opaque};
+use kernel::{alloc::Flags, bindings, prelude::*, types::Opaque};
 
 /// A reference to a task.
 pub(crate) struct Task(NonNull<bindings::task_struct>);
@@ -65,6 +65,8 @@ impl Drop for Task {
 pub(crate) enum Caller<'a> {
     /// The current task is the owner.
     Current,
+    /// It is, and ends: what is promised has to be taken.
+    Leaving,
     /// The owner, while somebody else dispatches.
     Owner(&'a Task),
 }
@@ -73,15 +75,24 @@ impl Caller<'_> {
     /// Whether there is a seccomp filter that has to be asked, or audit to be told, and nobody here can.
     pub(crate) fn filtered(self) -> bool {
         match self {
-            Self::Current => false,
+            Self::Current | Self::Leaving => false,
             Self::Owner(task) => task.filtered(),
+        }
+    }
+
+    /// How memory for an entry is taken. At the end of an owner that a memory cgroup has killed there is
+    /// none but what [`GFP_ATOMIC`] may take beyond the limit.
+    pub(crate) fn gfp(self) -> Flags {
+        match self {
+            Self::Leaving => GFP_KERNEL_ACCOUNT | GFP_ATOMIC,
+            _ => GFP_KERNEL_ACCOUNT,
         }
     }
 
     /// The credentials that it has now.
     pub(crate) fn cred(self) -> Cred {
         match self {
-            Self::Current => Cred::current(),
+            Self::Current | Self::Leaving => Cred::current(),
             Self::Owner(task) => Cred::of(task),
         }
     }
@@ -127,7 +138,7 @@ impl File {
     /// The regular file `fd` of a task, if it may be sent from `pos` for `len` bytes.
     pub(crate) fn get(whose: Caller<'_>, fd: u32, pos: i64, len: usize) -> Result<Self> {
         let task = match whose {
-            Caller::Current => ptr::null_mut(),
+            Caller::Current | Caller::Leaving => ptr::null_mut(),
             Caller::Owner(task) => task.as_ptr(),
         };
         let mut err = 0;
@@ -224,6 +235,8 @@ pub(crate) enum Verdict {
     Refused(i64),
     /// It may not, returns this, and the thread has to exit.
     Die(i64),
+    /// It may not, returns this, and the process was killed.
+    Killed(i64),
 }
 
 /// Whether the current task has a seccomp filter at all, or audit an eye on it.
@@ -245,7 +258,8 @@ pub(crate) fn seccomp(nr: u32, args: &[u64; 6]) -> Verdict {
     match unsafe { bindings::saio_seccomp(nr, args.as_ptr(), &mut result) } {
         0 => Verdict::Run,
         1 => Verdict::Refused(result as i64),
-        _ => Verdict::Die(result as i64),
+        2 => Verdict::Die(result as i64),
+        _ => Verdict::Killed(result as i64),
     }
 }
 

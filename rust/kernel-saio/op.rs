@@ -14,7 +14,7 @@ use crate::{
     trace::{self, Where},
 };
 use core::mem::size_of;
-use kernel::{bindings, prelude::*};
+use kernel::{alloc::Flags, bindings, prelude::*};
 
 /// What the flow entries call, as numbered on x86-64.
 mod nr {
@@ -262,8 +262,8 @@ impl Op {
                 }
                 Self::data(args[1], args[2], args[3] & MSG_MORE != 0, mem, &mut total)?
             }
-            nr::WRITEV => Self::vector(args[1], args[2], false, mem, &mut total)?,
-            nr::SENDMSG => Self::message(args[1], args[2], mem, &mut total)?,
+            nr::WRITEV => Self::vector(args[1], args[2], false, mem, caller.gfp(), &mut total)?,
+            nr::SENDMSG => Self::message(args[1], args[2], mem, caller.gfp(), &mut total)?,
             nr::SENDFILE => {
                 let part = Part::new(caller, args)?;
                 total = part.len;
@@ -333,10 +333,17 @@ impl Op {
     }
 
     #[inline(never)]
-    fn vector(offset: u64, count: u64, more: bool, mem: &Mem, total: &mut u64) -> Result<Kind> {
+    fn vector(
+        offset: u64,
+        count: u64,
+        more: bool,
+        mem: &Mem,
+        gfp: Flags,
+        total: &mut u64,
+    ) -> Result<Kind> {
         const IOVEC: u64 = size_of::<bindings::iovec>() as u64;
 
-        let mut segs = KBox::new([Seg::default(); MAX_SEGS], GFP_KERNEL_ACCOUNT)?;
+        let mut segs = KBox::new([Seg::default(); MAX_SEGS], gfp)?;
         if count > MAX_SEGS as u64 {
             return Err(EINVAL);
         }
@@ -361,7 +368,7 @@ impl Op {
 
     /// A message: no address, since there is a connection, and no control data yet.
     #[inline(never)]
-    fn message(offset: u64, flags: u64, mem: &Mem, total: &mut u64) -> Result<Kind> {
+    fn message(offset: u64, flags: u64, mem: &Mem, gfp: Flags, total: &mut u64) -> Result<Kind> {
         const MSGHDR: usize = size_of::<bindings::user_msghdr>();
 
         check_flags(flags)?;
@@ -374,7 +381,7 @@ impl Op {
         if control | controllen != 0 {
             return Err(errno::eopnotsupp());
         }
-        Self::vector(iov, iovlen, flags & MSG_MORE != 0, mem, total)
+        Self::vector(iov, iovlen, flags & MSG_MORE != 0, mem, gfp, total)
     }
 
     /// Gives the operation the completion that was reserved for it.

@@ -198,6 +198,19 @@ void saio_home_set(struct saio_home *home, void *pool, u32 slot)
 	}
 }
 
+/* Whether @fd of the current task is a descriptor of this flow's socket. */
+bool saio_sock_has(const struct saio_sock *ss, unsigned int fd)
+{
+	struct socket *sock;
+
+	CLASS(fd, f)(fd);
+
+	if (fd_empty(f))
+		return false;
+	sock = sock_from_file(fd_file(f));
+	return sock && rcu_access_pointer(sock->saio) == ss;
+}
+
 /**
  * saio_sock_attach - make a flow of a socket
  * @ss: zeroed but for @refs, which is 1 and belongs to the caller

@@ -111,7 +111,7 @@ impl Ring {
             Dispatched::Begun(flow, mem::take(op), follows)
         } else {
             op.more_follows(follows);
-            if flow.enqueue(mem::take(op)).is_err() {
+            if flow.enqueue(mem::take(op), caller.gfp()).is_err() {
                 self.cancel(reserved);
                 return Dispatched::Stuck;
             }
@@ -182,16 +182,10 @@ impl Ring {
         }
         let Ok(flow) = self.flow_of(sqe) else { return };
         let mut op = None;
-        let prepared = self.prepare(
-            Caller::Current,
-            Where::Queue,
-            &flow,
-            sqe,
-            &sqe.args,
-            &mut op,
-        );
+        let caller = Caller::Leaving;
+        let prepared = self.prepare(caller, Where::Queue, &flow, sqe, &sqe.args, &mut op);
         if let Ok(op) = prepared {
-            flow.enqueue(mem::take(op))
+            flow.enqueue(mem::take(op), caller.gfp())
                 .unwrap_or_else(|_| flow.abort(errno::enobufs()));
         }
     }

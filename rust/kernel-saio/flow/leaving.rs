@@ -173,9 +173,10 @@ impl Flow {
             }
             st.shut |= sides;
         }
-        self.enqueue(Op::shutdown(how)).inspect_err(|_| {
-            self.lock().shut &= !sides;
-        })?;
+        self.enqueue(Op::shutdown(how), GFP_KERNEL_ACCOUNT)
+            .inspect_err(|_| {
+                self.lock().shut &= !sides;
+            })?;
         Ok(true)
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a ring does without, by its owner's will.
+//! What a ring does without: by its owner's will, or as its owner is killed.
 
 use super::{nospec, Ring};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +19,8 @@ pub(super) struct Restriction {
     /// A bit for each call.
     calls: [AtomicU64; WORDS],
     no_pool: AtomicBool,
+    /// The owner's filter has killed it for an entry.
+    condemned: AtomicBool,
 }
 
 impl Restriction {
@@ -27,6 +29,7 @@ impl Restriction {
             any: AtomicBool::new(false),
             calls: [const { AtomicU64::new(u64::MAX) }; WORDS],
             no_pool: AtomicBool::new(false),
+            condemned: AtomicBool::new(false),
         }
     }
 
@@ -72,6 +75,17 @@ impl Ring {
     /// Whether the ring may come to a pool.
     pub(crate) fn permits_pool(&self) -> bool {
         !self.restriction.no_pool.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the owner's filter has killed it for an entry.
+    #[cold]
+    pub(crate) fn condemn(&self) {
+        self.restriction.condemned.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn condemned(&self) -> bool {
+        self.restriction.condemned.load(Ordering::Relaxed)
     }
 
     /// Whether anything was taken from it.

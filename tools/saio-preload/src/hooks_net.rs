@@ -4,6 +4,8 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, ssize_t};
 
@@ -22,6 +24,10 @@ const FLAGS: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
 
 /// Stands for the flags of a send with an address.
 const ADDRESSED: c_int = -1;
+
+/// How often an option is tried while the flow is busy, and how long between.
+const IDLE_TRIES: u32 = 100;
+const IDLE_PAUSE: Duration = Duration::from_micros(100);
 
 /// Longest array of buffers that is copied.
 const MAX_BUFFERS: usize = 64;
@@ -168,7 +174,11 @@ hook! {
             if let Some(ret) = answer {
                 return ret as c_int;
             }
-            let ret = pass!(setsockopt(fd, level, name, value, len));
+            let set = || pass!(setsockopt(fd, level, name, value, len));
+            let mut ret = set();
+            if ret < 0 && errno::get() == libc::EBUSY && starts_tls(level, name) {
+                ret = once_idle(set);
+            }
             if ret == 0 {
                 option_made(fd, level, name);
             }
@@ -272,6 +282,25 @@ hook! {
         unsafe { accepted(new, addr, room, flags & libc::SOCK_NONBLOCK != 0) };
         new
     }
+}
+
+/// Whether an option is of TLS in the kernel, which begins behind all that the flow holds.
+fn starts_tls(level: c_int, name: c_int) -> bool {
+    level == libc::SOL_TLS || (level, name) == (libc::IPPROTO_TCP, libc::TCP_ULP)
+}
+
+/// Sets an option as soon as the pool is through with the flow, which takes it a moment unless the peer
+/// does not read. Without SAIO nobody would have been told to try again.
+#[cold]
+fn once_idle(set: impl Fn() -> c_int) -> c_int {
+    for _ in 1..IDLE_TRIES {
+        thread::sleep(IDLE_PAUSE);
+        let ret = set();
+        if ret == 0 || errno::get() != libc::EBUSY {
+            return ret;
+        }
+    }
+    set()
 }
 
 /// Queues a write of one buffer.

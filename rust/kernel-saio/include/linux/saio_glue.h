@@ -161,6 +161,7 @@ struct saio_sock {
 
 int saio_sock_attach(struct saio_sock *ss, struct saio_home *home,
 		     unsigned int fd);
+bool saio_sock_has(const struct saio_sock *ss, unsigned int fd);
 void saio_sock_get(struct saio_sock *ss);
 void saio_sock_put(struct saio_sock *ss);
 void saio_sock_free(struct saio_sock *ss);
