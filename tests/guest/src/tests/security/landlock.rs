@@ -93,7 +93,7 @@ fn files_and_connections(network: bool) {
     }
     flow.ring.publish();
     restrict(network);
-    assert_eq!(flow.ring.enter(5, 0), 5);
+    assert_eq!(flow.ring.enter(5, 5), 5);
     let results = in_order(flow.ring.reap());
     let denied = neg(libc::EACCES);
     expect_ok!(results[0]);
