@@ -19,7 +19,7 @@ use crate::tools;
 use coverage::Coverage;
 
 /// What a kernel with checks takes longer, under emulation.
-const DEBUG_FACTOR: u64 = 20;
+pub const DEBUG_FACTOR: u64 = 20;
 
 /// Seconds beyond those of the cases: the boot, and what the fuzzer waits for at its end.
 const MARGIN: u64 = 240;
@@ -64,12 +64,12 @@ pub struct FuzzArgs {
 }
 
 impl FuzzArgs {
-    /// A short run of plain cases that are always the same.
-    pub fn short(seconds: u64) -> Self {
+    /// A run of cases that are always the same.
+    pub fn always(seconds: u64, config: Config) -> Self {
         FuzzArgs {
             seconds,
             seed: Some(1),
-            config: Config::Plain,
+            config,
             cpus: 2,
             case: None,
             repeat: None,
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_slow_kernel_gets_more_time() {
-        let mut args = FuzzArgs::short(20);
+        let mut args = FuzzArgs::always(20, Config::Plain);
         assert_eq!(args.machine().time_limit, Some(20 + MARGIN));
         args.config = Config::Debug;
         assert!(args.machine().time_limit > Some(20 + MARGIN));

@@ -16,7 +16,7 @@ use crate::ktap::Outcome;
 use crate::paths::Context;
 
 /// First parts of the tests' names.
-const GROUPS: [&str; 4] = ["host", "patches", "guest", "servers"];
+const GROUPS: [&str; 5] = ["host", "patches", "guest", "servers", "debug"];
 
 /// Runs all tests, or those that the filter selects; returns the exit status.
 ///
@@ -35,6 +35,8 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     vtime::run(ctx, &mut report);
     fuzz::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
+    guest::debug_self_tests(ctx, &mut report);
+    fuzz::run_on_debug(ctx, &mut report);
     if list || ctx.dry_run {
         return Ok(0);
     }

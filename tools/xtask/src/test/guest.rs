@@ -10,7 +10,9 @@ use saio_init::{OUT_DIR, STATUS_INIT_FAILED, STATUS_TIMED_OUT};
 use super::{failure, Report};
 use crate::boot::{Guest, MachineArgs, TAIL};
 use crate::exec;
+use crate::fuzz::DEBUG_FACTOR;
 use crate::guestlog;
+use crate::kconfig::Config;
 use crate::ktap::{Outcome, Parser, TestResult};
 use crate::lines::Lines;
 use crate::paths::Context;
@@ -20,22 +22,75 @@ use crate::tools;
 /// Seconds for one boot of tests, under emulation.
 const TIME_LIMIT: u64 = 1800;
 
+/// Where self-tests run.
+#[derive(Clone, Copy)]
+struct Place {
+    /// First part of the names of their results
+    group: &'static str,
+    config: Config,
+    cpus: usize,
+    memory: &'static str,
+    /// By which time limits of tests are stretched
+    time_factor: u64,
+}
+
+const PLAIN: Place = Place {
+    group: "guest",
+    config: Config::Plain,
+    cpus: 2,
+    memory: "2G",
+    time_factor: 1,
+};
+
+/// The kernel that checks itself, which takes its time: see [`CHECKED`].
+const DEBUG: Place = Place {
+    group: "debug",
+    config: Config::Debug,
+    cpus: 2,
+    memory: "4G",
+    time_factor: DEBUG_FACTOR,
+};
+
+/// Beginnings of the names of the self-tests that run on the debug kernel too: those of what locks, counts
+/// references and frees.
+const CHECKED: &[&str] = &["enter.", "batch.audit", "flow.", "pool.remove"];
+/// Those that wait for minutes of the guest's time.
+const UNCHECKED: &[&str] = &["flow.orphan", "flow.send_bytes"];
+
 /// Boots for one list of tests: after so many dead guests the rest is given up.
 const MAX_BOOTS: usize = 6;
 
 /// The self-tests of the system calls, and of what stands on them.
 pub fn self_tests(ctx: &Context, report: &mut Report) {
-    if !report.may_want("guest") {
+    run_self_tests(ctx, report, &PLAIN, |_| true);
+}
+
+/// Some of them on the debug kernel.
+pub fn debug_self_tests(ctx: &Context, report: &mut Report) {
+    let begins = |name: &str, list: &[&str]| list.iter().any(|first| name.starts_with(first));
+    run_self_tests(ctx, report, &DEBUG, |name| {
+        begins(name, CHECKED) && !begins(name, UNCHECKED)
+    });
+}
+
+fn run_self_tests(
+    ctx: &Context,
+    report: &mut Report,
+    place: &Place,
+    chosen: impl Fn(&str) -> bool,
+) {
+    let group = place.group;
+    if !report.may_want(group) {
         return;
     }
     let mut left = match self_test_names(ctx) {
         Ok(names) => names,
         Err(error) => {
-            report.record("guest::build", failure(format!("{error:#}")));
+            report.record(&format!("{group}::build"), failure(format!("{error:#}")));
             return;
         }
     };
-    left.retain(|name| report.wants(&format!("guest::{name}")));
+    left.retain(|name| chosen(name) && report.wants(&format!("{group}::{name}")));
     if ctx.dry_run {
         left = vec!["--list".to_string()];
     }
@@ -43,7 +98,7 @@ pub fn self_tests(ctx: &Context, report: &mut Report) {
         return;
     }
     if let Err(error) = tools::build_test_programs(ctx) {
-        report.record("guest::build", failure(format!("{error:#}")));
+        report.record(&format!("{group}::build"), failure(format!("{error:#}")));
         return;
     }
     let mut boots = 0;
@@ -51,14 +106,18 @@ pub fn self_tests(ctx: &Context, report: &mut Report) {
         if boots == MAX_BOOTS {
             let reason = format!("{MAX_BOOTS} guests died before it");
             for name in left {
-                report.record(&format!("guest::{name}"), Outcome::Skip(reason.clone()));
+                report.record(&format!("{group}::{name}"), Outcome::Skip(reason.clone()));
             }
             return;
         }
         boots += 1;
-        let mut argv = vec![ctx.program("saio-selftest").display().to_string()];
+        let mut argv = vec![
+            ctx.program("saio-selftest").display().to_string(),
+            "--time-factor".to_string(),
+            place.time_factor.to_string(),
+        ];
         argv.extend_from_slice(&left);
-        match boot_ktap(ctx, report, "guest", &argv) {
+        match boot_ktap(ctx, report, place, &argv) {
             Ok(End::Died { reported, culprit }) => {
                 left.retain(|name| !reported.contains(name));
                 // Not even named: take the first, or this would never end.
@@ -67,7 +126,7 @@ pub fn self_tests(ctx: &Context, report: &mut Report) {
             }
             Ok(End::Complete) => return,
             Err(error) => {
-                report.record("guest::boot", failure(format!("{error:#}")));
+                report.record(&format!("{group}::boot"), failure(format!("{error:#}")));
                 return;
             }
         }
@@ -88,7 +147,7 @@ fn self_test_names(ctx: &Context) -> Result<Vec<String>> {
 
 /// Servers that are compared with themselves under SAIO: a name, which server, and how. The first
 /// ones do all there is; the others fewer and smaller requests.
-const SERVERS: [(&str, &str, &str); 14] = [
+const SERVERS: [(&str, &str, &str); 17] = [
     ("nginx", "nginx", "--way http"),
     ("nginx-pool-1x1", "nginx", "--way http --mode pool"),
     ("nginx-auto-1x1", "nginx", "--way http --mode auto --quick"),
@@ -117,6 +176,13 @@ const SERVERS: [(&str, &str, &str); 14] = [
         "nginx",
         "--way http --mode pool --workers 4 --quick",
     ),
+    (
+        "nginx-pool-1x1.ktls",
+        "nginx",
+        "--way ktls --mode pool --quick",
+    ),
+    ("lighttpd", "lighttpd", "--quick"),
+    ("haproxy", "haproxy", "--way http --quick"),
     ("redis", "redis", "--quick"),
     ("memcached", "memcached", "--quick"),
     ("memcached-pool-1x1", "memcached", "--mode pool --quick"),
@@ -124,6 +190,12 @@ const SERVERS: [(&str, &str, &str); 14] = [
     ("echo", "echo", "--quick"),
     ("echo-pool-1x1", "echo", "--mode pool --quick"),
 ];
+
+/// Where servers run.
+const SERVER_GUEST: Place = Place {
+    group: "servers",
+    ..PLAIN
+};
 
 /// Tests of unmodified servers.
 pub fn servers(ctx: &Context, report: &mut Report) {
@@ -156,7 +228,7 @@ pub fn servers(ctx: &Context, report: &mut Report) {
         if let Some(only) = report.rest_for(&group(name)) {
             argv.extend(["--only".to_string(), only.to_string()]);
         }
-        if let Err(error) = boot_ktap(ctx, report, "servers", &argv) {
+        if let Err(error) = boot_ktap(ctx, report, &SERVER_GUEST, &argv) {
             report.record(
                 &format!("servers::boot-{name}"),
                 failure(format!("{error:#}")),
@@ -179,8 +251,12 @@ enum End {
 }
 
 /// Boots, records the results as they come, and judges what is left to judge.
-fn boot_ktap(ctx: &Context, report: &mut Report, group: &str, argv: &[String]) -> Result<End> {
+fn boot_ktap(ctx: &Context, report: &mut Report, place: &Place, argv: &[String]) -> Result<End> {
+    let group = place.group;
     let args = MachineArgs {
+        cpus: place.cpus,
+        memory: place.memory.to_string(),
+        config: place.config,
         time_limit: Some(TIME_LIMIT),
         ..MachineArgs::default()
     };
