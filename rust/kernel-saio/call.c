@@ -114,8 +114,14 @@ long saio_call(unsigned int nr, const u64 *args)
 /* Whether the filter or audit may want to see the entries of the current task. */
 bool saio_watched(void)
 {
-	return READ_ONCE(current_thread_info()->syscall_work) &
-	       (SYSCALL_WORK_SECCOMP | SYSCALL_WORK_SYSCALL_AUDIT);
+	return test_syscall_work(SECCOMP) || !audit_dummy_context();
+}
+
+/* Whether the current task has a filter whose answer depends on arguments. */
+bool saio_filter_looks(int nr)
+{
+	return test_syscall_work(SECCOMP) &&
+	       !seccomp_always_allows(current, &nr, 1);
 }
 
 /*
@@ -147,7 +153,13 @@ int saio_seccomp(unsigned int nr, const u64 *args, long *result)
  */
 void saio_die(void)
 {
-	force_fatal_sig(SIGSYS);
+	force_exit_sig(SIGSYS);
+}
+
+/* For a thread that ends: a signal of its own would end with it. */
+void saio_kill(void)
+{
+	do_send_sig_info(SIGKILL, SEND_SIG_PRIV, current, PIDTYPE_TGID);
 }
 
 /* Whether the current task should go back to user space soon. */

@@ -16,7 +16,7 @@ use crate::{
     },
     mem::Sqe,
     op::{self, Op, Part},
-    ring::{names, nospec, reference, Ring, Sq, SqGuard},
+    ring::{names, nospec, reference, Fate, Ring, Sq, SqGuard},
     trace::{self, Where},
 };
 use core::{mem, sync::atomic::Ordering};
@@ -196,7 +196,7 @@ impl Batch<'_> {
         self.calls += 1;
         // The call may wait, for those even who wait for what was dispatched before it.
         self.ring.settle();
-        match self.ring.ask_filter(nr, args) {
+        match self.ring.ask_filter(Caller::Current, nr, args) {
             Verdict::Run => glue::call(nr.into(), args),
             Verdict::Refused(result) | Verdict::Killed(result) => result,
             Verdict::Die(result) => {
@@ -270,6 +270,8 @@ impl Batch<'_> {
             None => {
                 let promised = op.total as i64;
                 op.more_follows(follows);
+                // Also if there is no memory: the filter is not asked again.
+                self.die |= refused.as_ref().is_some_and(|(_, why)| why.die);
                 flow.enqueue(mem::take(op), GFP_KERNEL_ACCOUNT)?;
                 if refused.is_some() {
                     flow.abort(errno::econnaborted());
@@ -394,7 +396,10 @@ impl Ring {
     ) -> core::result::Result<&'a mut Op, Refused> {
         let refused = match self.admit(caller, place, flow, sqe, args) {
             Ok(()) => match Op::new(caller, sqe.nr, args, sqe.user_data, &self.mem) {
-                Ok(op) => return Ok(slot.insert(op)),
+                Ok(op) => {
+                    self.audit(caller, sqe.nr, args);
+                    return Ok(slot.insert(op));
+                }
                 Err(err) => err.into(),
             },
             Err(refused) => refused,
@@ -423,17 +428,13 @@ impl Ring {
             return Err(EACCES.into());
         }
         let verdict = match caller {
-            Caller::Current | Caller::Leaving if glue::watched() => {
+            Caller::Current | Caller::Hook | Caller::Leaving if glue::watched() => {
                 let seen = op::filter_args(sqe.nr, args, &self.mem);
-                if !flow.has_descriptor(seen[0] as u32) {
+                if glue::filter_looks(sqe.nr.into()) && !flow.has_descriptor(seen[0] as u32) {
                     // A filter that goes by the number would be deceived.
                     return Err(EBADF.into());
                 }
-                let verdict = self.ask_filter(sqe.nr, &seen);
-                if matches!(verdict, Verdict::Run) {
-                    glue::audit(sqe.nr.into(), &seen);
-                }
-                verdict
+                self.ask_filter(caller, sqe.nr, &seen)
             }
             // Threads do not dispatch for whose filter has to be asked, or whom audit watches.
             _ => Verdict::Run,
@@ -449,15 +450,35 @@ impl Ring {
 
     /// Asks the filter of the current task, the owner. It has nothing more to say once it has killed for an
     /// entry: what stands behind that one would not have been called.
-    fn ask_filter(&self, nr: u16, args: &[u64; 6]) -> Verdict {
-        if self.condemned() {
-            return Verdict::Refused(EACCES.to_errno().into());
+    fn ask_filter(&self, caller: Caller<'_>, nr: u16, args: &[u64; 6]) -> Verdict {
+        let refused = EACCES.to_errno().into();
+        match self.fate() {
+            Fate::Lives => {}
+            // Whoever was told first may have had no way to act on it.
+            Fate::Dies => return Verdict::Die(refused),
+            Fate::Killed => return Verdict::Refused(refused),
         }
         let verdict = glue::seccomp(nr.into(), args);
-        if matches!(verdict, Verdict::Die(_) | Verdict::Killed(_)) {
-            self.condemn();
+        match verdict {
+            Verdict::Die(_) => self.condemn(Fate::Dies),
+            Verdict::Killed(_) => {
+                self.condemn(Fate::Killed);
+                if matches!(caller, Caller::Leaving) {
+                    glue::kill();
+                }
+            }
+            _ => {}
         }
         verdict
+    }
+
+    /// Tells audit of an entry of a flow that is taken in `saio_enter`.
+    #[inline]
+    fn audit(&self, caller: Caller<'_>, nr: u16, args: &[u64; 6]) {
+        // In a hook the record under way is that of another call.
+        if matches!(caller, Caller::Current) && glue::watched() {
+            glue::audit(nr.into(), &op::filter_args(nr, args, &self.mem));
+        }
     }
 
     /// The flow, or another target, of the entry behind the first that is published.
@@ -500,6 +521,7 @@ impl Ring {
         }
         self.admit(caller, place, flow, next, &next.args)?;
         op.append(Part::new(caller, &next.args)?, next.user_data, skips(next));
+        self.audit(caller, next.nr, &next.args);
         Ok(true)
     }
 

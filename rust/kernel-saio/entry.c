@@ -314,10 +314,12 @@ void __saio_task_exec(void)
 	__saio_task_exit();
 	/*
 	 * The filter may have wanted this thread to end on the way; the process
-	 * goes, since nobody up the stack can exit alone.
+	 * goes, since nobody up the stack can exit alone. Another signal could
+	 * be caught, or held back by a tracer, once the new program has
+	 * handlers of its own.
 	 */
 	if (current->seccomp.mode > SECCOMP_MODE_FILTER)
-		force_fatal_sig(SIGSYS);
+		force_fatal_sig(SIGKILL);
 }
 
 void __saio_fd_leaves(void)

@@ -65,6 +65,8 @@ impl Drop for Task {
 pub(crate) enum Caller<'a> {
     /// The current task is the owner.
     Current,
+    /// It is, and in the middle of another system call.
+    Hook,
     /// It is, and ends: what is promised has to be taken.
     Leaving,
     /// The owner, while somebody else dispatches.
@@ -75,7 +77,7 @@ impl Caller<'_> {
     /// Whether there is a seccomp filter that has to be asked, or audit to be told, and nobody here can.
     pub(crate) fn filtered(self) -> bool {
         match self {
-            Self::Current | Self::Leaving => false,
+            Self::Current | Self::Hook | Self::Leaving => false,
             Self::Owner(task) => task.filtered(),
         }
     }
@@ -92,7 +94,7 @@ impl Caller<'_> {
     /// The credentials that it has now.
     pub(crate) fn cred(self) -> Cred {
         match self {
-            Self::Current | Self::Leaving => Cred::current(),
+            Self::Current | Self::Hook | Self::Leaving => Cred::current(),
             Self::Owner(task) => Cred::of(task),
         }
     }
@@ -138,7 +140,7 @@ impl File {
     /// The regular file `fd` of a task, if it may be sent from `pos` for `len` bytes.
     pub(crate) fn get(whose: Caller<'_>, fd: u32, pos: i64, len: usize) -> Result<Self> {
         let task = match whose {
-            Caller::Current | Caller::Leaving => ptr::null_mut(),
+            Caller::Current | Caller::Hook | Caller::Leaving => ptr::null_mut(),
             Caller::Owner(task) => task.as_ptr(),
         };
         let mut err = 0;
@@ -243,6 +245,18 @@ pub(crate) enum Verdict {
 pub(crate) fn watched() -> bool {
     // SAFETY: No requirements.
     unsafe { bindings::saio_watched() }
+}
+
+/// Whether the current task has a filter whose answer about this call depends on arguments.
+pub(crate) fn filter_looks(nr: u32) -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_filter_looks(nr as i32) }
+}
+
+/// Kills the process, whose thread ends anyway.
+pub(crate) fn kill() {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_kill() };
 }
 
 /// Tells audit of an entry that the current task has taken, if its rules want to know.

@@ -11,7 +11,7 @@ mod restriction;
 use crate::{
     errno,
     flow::{Begun, Flow},
-    glue::Task,
+    glue::{Caller, Task},
     logic::{
         chain::Chain,
         ring::{Consumer, Poster},
@@ -31,6 +31,7 @@ use kernel::{
     sync::{Arc, ArcBorrow, CondVar, CondVarTimeoutResult, SpinLock},
     types::ARef,
 };
+pub(crate) use restriction::Fate;
 use restriction::Restriction;
 
 /// Numbers of rings.
@@ -299,7 +300,7 @@ impl Ring {
 
     /// Gives a flow up; what it holds still leaves.
     pub(crate) fn unregister(&self, reference: u32) -> Result {
-        self.hand_over();
+        self.hand_over(Caller::Hook);
         let flow = self.flow(reference).ok_or(EBADF)?;
         if self.named(reference) {
             return Err(EBUSY);

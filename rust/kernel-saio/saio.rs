@@ -194,7 +194,7 @@ unsafe extern "C" fn saio_rs_enter(
         if outcome.is_ok() && min_complete != 0 && !*die {
             if ring.mode() != Mode::Inline {
                 // What threads have not taken yet counts as outstanding as well.
-                ring.hand_over();
+                ring.hand_over(glue::Caller::Current);
             }
             let timeout = (timeout_ns != 0).then(|| {
                 // SAFETY: No requirements.
@@ -377,7 +377,7 @@ unsafe extern "C" fn saio_rs_task_end(rings: *mut c_void) {
 #[no_mangle]
 extern "C" fn saio_rs_hand_over() {
     if let Some(rings) = TaskRings::current() {
-        rings.each(Ring::hand_over);
+        rings.each(|ring| ring.hand_over(glue::Caller::Hook));
     }
 }
 

@@ -27,11 +27,11 @@ impl Ring {
     /// Takes what is published without running it, because the current task, the owner, is about
     /// to do something by another way that has to come after it. Operations on flows go to their
     /// flows; the rest waits for the next [`Self::submit`].
-    pub(crate) fn hand_over(&self) {
+    pub(crate) fn hand_over(&self, caller: Caller<'_>) {
         let Some(mut sq) = self.sq() else { return };
         let mut left = self.up_to_last_flow(&sq);
         while left != 0 {
-            match self.dispatch(&mut sq, Caller::Current, left, false) {
+            match self.dispatch(&mut sq, caller, left, false) {
                 Dispatched::Taken(n) => left -= n,
                 _ => break,
             }

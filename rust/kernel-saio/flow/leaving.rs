@@ -53,7 +53,7 @@ impl Flow {
     /// Whether anything that was published has not run; then the one who asks has to wait until
     /// the flow is idle.
     pub(crate) fn busy(&self) -> bool {
-        self.ring.hand_over();
+        self.ring.hand_over(glue::Caller::Hook);
         let st = self.lock();
         match st.phase {
             Phase::Failed => false,
@@ -72,7 +72,7 @@ impl Flow {
 
     /// The last descriptor is closed. Returns whether the socket has to live on.
     pub(crate) fn closed(&self) -> bool {
-        self.ring.hand_over();
+        self.ring.hand_over(glue::Caller::Hook);
         let mut st = self.lock();
         if st.detached {
             return false;

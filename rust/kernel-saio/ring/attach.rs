@@ -71,6 +71,16 @@ impl Link {
 }
 
 impl Ring {
+    /// Does something while the ring has no pool and gets none; `EBUSY` if it has one.
+    pub(super) fn without_pool(&self, f: impl FnOnce()) -> Result {
+        let _moving = self.link.moving.lock();
+        if self.pool().is_some() {
+            return Err(EBUSY);
+        }
+        f();
+        Ok(())
+    }
+
     /// Attaches the ring to `pool`, which it may be attached to already.
     ///
     /// `ENOENT`: the pool is being removed; `EBADFD`: the owner has ended.

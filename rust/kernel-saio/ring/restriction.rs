@@ -3,7 +3,7 @@
 //! What a ring does without: by its owner's will, or as its owner is killed.
 
 use super::{nospec, Ring};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kernel::{bindings, prelude::*};
 
 /// Numbers of calls that the set knows; all that can be allowed lie below.
@@ -19,8 +19,19 @@ pub(super) struct Restriction {
     /// A bit for each call.
     calls: [AtomicU64; WORDS],
     no_pool: AtomicBool,
-    /// The owner's filter has killed it for an entry.
-    condemned: AtomicBool,
+    /// See [`Fate`].
+    fate: AtomicU32,
+}
+
+/// What the owner's filter has done to it for an entry.
+#[derive(Clone, Copy, PartialEq)]
+#[repr(u32)]
+pub(crate) enum Fate {
+    Lives,
+    /// Its thread has to exit.
+    Dies,
+    /// The process was killed.
+    Killed,
 }
 
 impl Restriction {
@@ -29,7 +40,7 @@ impl Restriction {
             any: AtomicBool::new(false),
             calls: [const { AtomicU64::new(u64::MAX) }; WORDS],
             no_pool: AtomicBool::new(false),
-            condemned: AtomicBool::new(false),
+            fate: AtomicU32::new(Fate::Lives as u32),
         }
     }
 
@@ -43,8 +54,8 @@ impl Restriction {
 }
 
 impl Ring {
-    /// Takes from the ring what `restriction` does not have, for good. Entries that were taken
-    /// before go on.
+    /// Takes from the ring what `restriction` does not have, for good. What flows hold already goes
+    /// on.
     ///
     /// `EBUSY`: it is to have no pool, and has one.
     pub(crate) fn restrict(&self, restriction: &bindings::saio_restriction) -> Result {
@@ -53,11 +64,7 @@ impl Ring {
         }
         let own = &self.restriction;
         if restriction.flags & bindings::SAIO_RESTRICT_NO_POOL != 0 {
-            // Only the owner attaches rings, and it is here.
-            if self.pool().is_some() {
-                return Err(EBUSY);
-            }
-            own.no_pool.store(true, Ordering::Relaxed);
+            self.without_pool(|| own.no_pool.store(true, Ordering::Relaxed))?;
         }
         for (own, calls) in own.calls.iter().zip(&restriction.calls) {
             own.fetch_and(*calls, Ordering::Relaxed);
@@ -77,15 +84,19 @@ impl Ring {
         !self.restriction.no_pool.load(Ordering::Relaxed)
     }
 
-    /// Notes that the owner's filter has killed it for an entry.
+    /// Notes what the owner's filter has done.
     #[cold]
-    pub(crate) fn condemn(&self) {
-        self.restriction.condemned.store(true, Ordering::Relaxed);
+    pub(crate) fn condemn(&self, fate: Fate) {
+        self.restriction.fate.store(fate as u32, Ordering::Relaxed);
     }
 
-    /// Whether that has happened.
-    pub(crate) fn condemned(&self) -> bool {
-        self.restriction.condemned.load(Ordering::Relaxed)
+    /// What it has done so far.
+    pub(crate) fn fate(&self) -> Fate {
+        match self.restriction.fate.load(Ordering::Relaxed) {
+            fate if fate == Fate::Dies as u32 => Fate::Dies,
+            fate if fate == Fate::Killed as u32 => Fate::Killed,
+            _ => Fate::Lives,
+        }
     }
 
     /// Whether anything was taken from it.

@@ -11,7 +11,7 @@ use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, 
 
 use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
 use crate::early::{early, give_up, known, never_early, option_made, sync_fd};
-use crate::fds::{self, State};
+use crate::fds::{self, Kind, State};
 use crate::setup::{addresses_freed, numbers_freed};
 use crate::stats::{Call, Why, ACCEPTED};
 use crate::{errno, settings};
@@ -176,7 +176,11 @@ hook! {
             }
             let set = || pass!(setsockopt(fd, level, name, value, len));
             let mut ret = set();
-            if ret < 0 && errno::get() == libc::EBUSY && starts_tls(level, name) {
+            if ret < 0
+                && errno::get() == libc::EBUSY
+                && starts_tls(level, name)
+                && fds::get(fd).kind() == Kind::Flow
+            {
                 ret = once_idle(set);
             }
             if ret == 0 {

@@ -196,6 +196,8 @@ void saio_cred_revert(const struct cred *old);
 
 long saio_call(unsigned int nr, const u64 *args);
 bool saio_watched(void);
+bool saio_filter_looks(int nr);
+void saio_kill(void);
 void saio_audit(unsigned int nr, const u64 *args);
 bool saio_allows(struct task_struct *task, const int *nrs, size_t n);
 int saio_seccomp(unsigned int nr, const u64 *args, long *result);

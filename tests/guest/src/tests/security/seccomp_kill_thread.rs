@@ -25,8 +25,10 @@ pub fn run() {
         assert!(exists("before") && !exists("behind"), "{way:?}");
         std::fs::remove_dir("before").expect("it was just there");
     }
-    let exit = child(by_hook).wait();
-    assert_eq!(exit, Exit::Signal(libc::SIGSYS));
+    for joined in [false, true] {
+        let exit = child(|| by_hook(joined)).wait();
+        assert_eq!(exit, Exit::Signal(libc::SIGSYS), "joined: {joined}");
+    }
 }
 
 static THREAD: AtomicI32 = AtomicI32::new(0);
@@ -87,13 +89,22 @@ fn others_go_on(way: Way) {
     expect_alive(&mut RawRing::new());
 }
 
-fn by_hook() {
+/// `joined`: the entry that kills is a file that goes behind bytes in one message.
+fn by_hook(joined: bool) {
     set_limit(libc::RLIMIT_CORE, 0);
-    thread::spawn(|| {
+    thread::spawn(move || {
         let mut flow = Flow::on(flow_ring(), tcp_pair(0, 0));
         let spare = fd(sys!(libc::SYS_dup, 2));
-        kill_sendto();
-        flow.ring.push(send(&flow));
+        if joined {
+            let source = file("source", b"file");
+            let kill = libc::SECCOMP_RET_KILL_THREAD;
+            install_filter(&[Rule::new(libc::SYS_sendfile, kill)]);
+            flow.ring.push(flow.write(0, 4));
+            flow.ring.push(flow.sendfile(source, 0, 4));
+        } else {
+            kill_sendto();
+            flow.ring.push(send(&flow));
+        }
         flow.ring.publish();
         sys!(libc::SYS_close, spare);
     });
