@@ -24,7 +24,7 @@ const FEW_RINGS: u64 = 4;
 pub const BOOT_SAIO: &str =
     "boot a kernel built with CONFIG_SAIO=y (in the source tree of SAIO, ./x build makes one and ./x boot tries it in QEMU)";
 const ALLOW_CALLS: &str =
-    "let the seccomp filter allow system calls 1000 to 1003 (container: --security-opt seccomp=PROFILE; systemd unit: SystemCallFilter=)";
+    "let the seccomp filter allow system calls 1000 to 1002 by number; container profiles and SystemCallFilter= know names only, docs/security.md says what to do";
 const RAISE_MEMLOCK: &str =
     "raise RLIMIT_MEMLOCK (ulimit -l; systemd unit: LimitMEMLOCK=8M; container: --ulimit memlock=8388608)";
 const REPORT: &str = "look at the end of the kernel's log (dmesg) and report what it says";
@@ -129,7 +129,7 @@ fn fix_of(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOSYS => BOOT_SAIO,
         Errno::EPERM | Errno::EACCES => {
-            "let the seccomp filter allow system calls 1000 to 1003 and what entries call; if there is no filter, set kernel.saio_disabled to 0 or join kernel.saio_group"
+            "let the seccomp filter allow system calls 1000 to 1002 and what entries call; if there is no filter, set kernel.saio_disabled to 0 or join kernel.saio_group"
         }
         Errno::ENOMEM => RAISE_MEMLOCK,
         Errno::EMFILE | Errno::ENFILE => "raise the limit of open files (ulimit -n)",
@@ -224,7 +224,7 @@ fn seccomp_of(mode: Option<&str>, present: bool) -> Check {
         Some("0") => Check::ok(name, "no filter"),
         Some("1") => Check::fail(
             name,
-            "strict mode: entries other than read and write get EACCES",
+            "strict mode: saio_enter kills the process",
             "start the server outside seccomp's strict mode",
         ),
         Some("2") if present => Check::ok(

@@ -57,8 +57,8 @@ enum saio_sqe_flags_bit {
  * The call acts on a registered flow: the high half of args[0] is the flow
  * reference, its low half the file descriptor number that seccomp filters and
  * traces see; pointers are byte offsets into the arena.  Allowed calls: write,
- * writev, sendto, sendfile, setsockopt, shutdown.  Of sendfile, args[2] is the
- * file position itself.
+ * writev, sendto, sendmsg, sendfile, setsockopt, shutdown.  Of sendfile, args[2]
+ * is the file position itself.
  */
 #define SAIO_SQE_FLOW		(1U << SAIO_SQE_FLOW_BIT)
 
