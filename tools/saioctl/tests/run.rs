@@ -149,12 +149,12 @@ fn bad_rules_name_file_line_key_and_what_is_known() {
     let place = Place::new();
     let config = place.file(
         "rules.toml",
-        "[program.x]\npass = [\"read\"]\nreason = \"r\"\n",
+        "[program.x]\npass = [\"recv\"]\nreason = \"r\"\n",
     );
     let output = place.run(&["--preload-config", text(&config)], &["true"]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
-    assert!(said.contains("rules.toml:2: pass: \"read\""), "{said}");
+    assert!(said.contains("rules.toml:2: pass: \"recv\""), "{said}");
     assert!(said.contains("known ones: write, writev, send"), "{said}");
     let output = place.run(&["--preload-config", "/nonexistent"], &["true"]);
     assert_eq!(output.status.code(), Some(2));
