@@ -15,7 +15,7 @@
 #include <asm/syscall.h>
 
 /* Whether audit rules want to know of entries, in saio_enter() and not in a hook. */
-static bool saio_audited(void)
+bool saio_audited(void)
 {
 	return unlikely(!audit_dummy_context()) &&
 	       task_pt_regs(current)->orig_ax == __NR_saio_enter;
@@ -46,7 +46,8 @@ static void saio_audit_exit(struct pt_regs *regs, long ret)
  * @nr: number
  * @args: the six arguments, as a filter sees them
  *
- * The record says that it was taken: what becomes of it is not known yet.
+ * Only if saio_audited(). The record says that it was taken: what becomes of it is
+ * not known yet.
  */
 void saio_audit(unsigned int nr, const u64 *args)
 {
@@ -54,8 +55,6 @@ void saio_audit(unsigned int nr, const u64 *args)
 		.di = args[0], .si = args[1], .dx = args[2], .r10 = args[3],
 	};
 
-	if (!saio_audited())
-		return;
 	saio_audit_entry(nr, &regs);
 	saio_audit_exit(&regs, 0);
 }

@@ -252,7 +252,11 @@ impl Batch<'_> {
                 match ring.join(Caller::Current, place, flow, op, &next) {
                     Ok(true) => taken = 2,
                     Ok(false) => follows = true,
-                    Err(why) => refused = Some((next, why)),
+                    Err(why) => {
+                        // Also if there is no memory below: it will not be asked for again.
+                        self.die |= why.die;
+                        refused = Some((next, why.result));
+                    }
                 }
             }
         }
@@ -270,8 +274,6 @@ impl Batch<'_> {
             None => {
                 let promised = op.total as i64;
                 op.more_follows(follows);
-                // Also if there is no memory: the filter is not asked again.
-                self.die |= refused.as_ref().is_some_and(|(_, why)| why.die);
                 flow.enqueue(mem::take(op), GFP_KERNEL_ACCOUNT)?;
                 if refused.is_some() {
                     flow.abort(errno::econnaborted());
@@ -284,10 +286,9 @@ impl Batch<'_> {
             }
         };
         self.budget -= taken - spare;
-        if let Some((next, why)) = refused {
+        if let Some((next, result)) = refused {
             taken = 2;
-            self.die |= why.die;
-            self.post(&next, why.result);
+            self.post(&next, result);
         }
         self.sq.chain.done(sqe.flags, result);
         if left != 0 {
@@ -427,19 +428,16 @@ impl Ring {
         if !self.permits(sqe.nr) {
             return Err(EACCES.into());
         }
-        let verdict = match caller {
-            Caller::Current | Caller::Hook | Caller::Leaving if glue::watched() => {
-                let seen = op::filter_args(sqe.nr, args, &self.mem);
-                if glue::filter_looks(sqe.nr.into()) && !flow.has_descriptor(seen[0] as u32) {
-                    // A filter that goes by the number would be deceived.
-                    return Err(EBADF.into());
-                }
-                self.ask_filter(caller, sqe.nr, &seen)
-            }
-            // Threads do not dispatch for whose filter has to be asked, or whom audit watches.
-            _ => Verdict::Run,
-        };
-        match verdict {
+        // Threads do not dispatch for whose filter has to be asked.
+        if caller.absent().is_some() || !glue::watched() {
+            return Ok(());
+        }
+        let seen = op::filter_args(sqe.nr, args, &self.mem);
+        if glue::filter_looks(sqe.nr.into()) && !flow.has_descriptor(seen[0] as u32) {
+            // A filter that goes by the number would be deceived.
+            return Err(EBADF.into());
+        }
+        match self.ask_filter(caller, sqe.nr, &seen) {
             Verdict::Run => Ok(()),
             Verdict::Refused(result) | Verdict::Killed(result) => {
                 Err(Refused { result, die: false })
@@ -476,7 +474,7 @@ impl Ring {
     #[inline]
     fn audit(&self, caller: Caller<'_>, nr: u16, args: &[u64; 6]) {
         // In a hook the record under way is that of another call.
-        if matches!(caller, Caller::Current) && glue::watched() {
+        if matches!(caller, Caller::Current) && glue::audited() {
             glue::audit(nr.into(), &op::filter_args(nr, args, &self.mem));
         }
     }

@@ -73,13 +73,18 @@ pub(crate) enum Caller<'a> {
     Owner(&'a Task),
 }
 
-impl Caller<'_> {
+impl<'a> Caller<'a> {
+    /// The owner, if it is not the current task.
+    pub(crate) fn absent(self) -> Option<&'a Task> {
+        match self {
+            Self::Current | Self::Hook | Self::Leaving => None,
+            Self::Owner(task) => Some(task),
+        }
+    }
+
     /// Whether there is a seccomp filter that has to be asked, or audit to be told, and nobody here can.
     pub(crate) fn filtered(self) -> bool {
-        match self {
-            Self::Current | Self::Hook | Self::Leaving => false,
-            Self::Owner(task) => task.filtered(),
-        }
+        self.absent().is_some_and(Task::filtered)
     }
 
     /// How memory for an entry is taken. At the end of an owner that a memory cgroup has killed there is
@@ -93,10 +98,7 @@ impl Caller<'_> {
 
     /// The credentials that it has now.
     pub(crate) fn cred(self) -> Cred {
-        match self {
-            Self::Current | Self::Hook | Self::Leaving => Cred::current(),
-            Self::Owner(task) => Cred::of(task),
-        }
+        self.absent().map_or_else(Cred::current, Cred::of)
     }
 }
 
@@ -139,10 +141,7 @@ unsafe impl Send for File {}
 impl File {
     /// The regular file `fd` of a task, if it may be sent from `pos` for `len` bytes.
     pub(crate) fn get(whose: Caller<'_>, fd: u32, pos: i64, len: usize) -> Result<Self> {
-        let task = match whose {
-            Caller::Current | Caller::Hook | Caller::Leaving => ptr::null_mut(),
-            Caller::Owner(task) => task.as_ptr(),
-        };
+        let task = whose.absent().map_or(ptr::null_mut(), Task::as_ptr);
         let mut err = 0;
         // SAFETY: `err` is valid for the call, and so is the task; the function checks the rest
         // itself.
@@ -259,7 +258,13 @@ pub(crate) fn kill() {
     unsafe { bindings::saio_kill() };
 }
 
-/// Tells audit of an entry that the current task has taken, if its rules want to know.
+/// Whether audit rules want to know of the entries that the current task takes in `saio_enter`.
+pub(crate) fn audited() -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_audited() }
+}
+
+/// Tells audit of an entry that the current task has taken; only if [`audited`].
 pub(crate) fn audit(nr: u32, args: &[u64; 6]) {
     // SAFETY: `args` is valid for the call.
     unsafe { bindings::saio_audit(nr, args.as_ptr()) };

@@ -9,7 +9,7 @@ use libc::{mode_t, size_t, ssize_t, stat, stat64};
 use crate::defer::Answer;
 use crate::early::{give_up, sync_fd};
 use crate::fds::{self, Kind, State};
-use crate::setup::{numbers_freed, quiesce};
+use crate::setup::{numbers_freed, once_more, quiesce};
 use crate::stats::{self, Call, Flush, Why};
 use crate::{errno, reads, settings, tls};
 
@@ -90,10 +90,7 @@ hook! {
     /// `dup(2)`
     fn dup(fd: c_int) -> c_int {
         give_up(fd, Why::Shared);
-        let mut new = pass!(dup(fd));
-        if new < 0 && numbers_freed() {
-            new = pass!(dup(fd));
-        }
+        let new = once_more(numbers_freed, || pass!(dup(fd)));
         fds::forget(new);
         new
     }
@@ -320,10 +317,7 @@ fn opened(flags: c_int, open: impl Fn() -> c_int) -> c_int {
         // It may be the source of a sendfile that is queued.
         quiesce(Flush::Pass);
     }
-    let mut fd = open();
-    if fd < 0 && numbers_freed() {
-        fd = open();
-    }
+    let fd = once_more(numbers_freed, open);
     if fd >= 0 {
         if settings::on() && flags & (libc::O_ACCMODE | libc::O_PATH) == libc::O_RDONLY {
             fds::set_file(fd);

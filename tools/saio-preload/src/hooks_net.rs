@@ -12,7 +12,7 @@ use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, 
 use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
 use crate::early::{early, give_up, known, never_early, option_made, sync_fd};
 use crate::fds::{self, Kind, State};
-use crate::setup::{addresses_freed, numbers_freed};
+use crate::setup::{addresses_freed, numbers_freed, once_more};
 use crate::stats::{Call, Why, ACCEPTED};
 use crate::{errno, settings};
 
@@ -223,10 +223,7 @@ hook! {
     /// `connect(2)`
     fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int {
         give_up(fd, Why::Other);
-        let mut ret = pass!(connect(fd, addr, len));
-        if ret < 0 && addresses_freed() {
-            ret = pass!(connect(fd, addr, len));
-        }
+        let ret = once_more(addresses_freed, || pass!(connect(fd, addr, len)));
         if ret < 0 && errno::get() == libc::EINPROGRESS {
             // A non-blocking connection of our own. Only its close may be queued.
             fds::set(fd, State::through(Why::Other));
@@ -238,21 +235,14 @@ hook! {
 hook! {
     /// `bind(2)`
     fn bind(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int {
-        let ret = pass!(bind(fd, addr, len));
-        if ret < 0 && addresses_freed() {
-            return pass!(bind(fd, addr, len));
-        }
-        ret
+        once_more(addresses_freed, || pass!(bind(fd, addr, len)))
     }
 }
 
 hook! {
     /// `socket(2)`
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
-        let mut fd = pass!(socket(domain, kind, protocol));
-        if fd < 0 && numbers_freed() {
-            fd = pass!(socket(domain, kind, protocol));
-        }
+        let fd = once_more(numbers_freed, || pass!(socket(domain, kind, protocol)));
         fds::forget(fd);
         fd
     }
@@ -263,10 +253,7 @@ hook! {
     fn accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> c_int {
         // SAFETY: null or the program's length.
         let room = unsafe { len.as_ref() }.copied().unwrap_or(0);
-        let mut new = pass!(accept(fd, addr, len));
-        if new < 0 && numbers_freed() {
-            new = pass!(accept(fd, addr, len));
-        }
+        let new = once_more(numbers_freed, || pass!(accept(fd, addr, len)));
         // SAFETY: the program's address, just filled in as far as there is room.
         unsafe { accepted(new, addr, room, false) };
         new
@@ -278,10 +265,7 @@ hook! {
     fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int {
         // SAFETY: null or the program's length.
         let room = unsafe { len.as_ref() }.copied().unwrap_or(0);
-        let mut new = pass!(accept4(fd, addr, len, flags));
-        if new < 0 && numbers_freed() {
-            new = pass!(accept4(fd, addr, len, flags));
-        }
+        let new = once_more(numbers_freed, || pass!(accept4(fd, addr, len, flags)));
         // SAFETY: the program's address, just filled in as far as there is room.
         unsafe { accepted(new, addr, room, flags & libc::SOCK_NONBLOCK != 0) };
         new

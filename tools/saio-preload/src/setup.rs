@@ -48,6 +48,17 @@ pub fn quiesce(why: Flush) {
     }
 }
 
+/// Makes a call that answers with a number or 0, and once more if what it lacked is there now, by
+/// [`numbers_freed`] or [`addresses_freed`].
+#[inline]
+pub fn once_more(freed: fn() -> bool, call: impl Fn() -> c_int) -> c_int {
+    let ret = call();
+    if ret < 0 && freed() {
+        return call();
+    }
+    ret
+}
+
 /// Whether `errno` says that there are no numbers left, and some come free by running the closes
 /// that this thread has put off.
 #[cold]

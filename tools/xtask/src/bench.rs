@@ -272,19 +272,7 @@ fn command(
     let mut again = vec!["./x bench".to_string()];
     again.extend(args.figures.iter().cloned());
     again.extend(args.quick.then(|| "--quick".to_string()));
-    argv.extend(
-        [
-            "--instrument",
-            guest.instrument(),
-            "--accel",
-            guest.accel(),
-            "--kernel-config",
-            machine.config.name(),
-            "--command",
-            &again.join(" "),
-        ]
-        .map(str::to_string),
-    );
+    argv.extend(guest.described(machine.config, &again.join(" ")));
     argv
 }
 

@@ -179,6 +179,21 @@ impl Guest {
         }
     }
 
+    /// Options by which `saio-bench` learns how it measures here, and what a user typed for it.
+    pub fn described(&self, config: Config, command: &str) -> [String; 8] {
+        [
+            "--instrument",
+            self.instrument(),
+            "--accel",
+            self.accel(),
+            "--kernel-config",
+            config.name(),
+            "--command",
+            command,
+        ]
+        .map(str::to_string)
+    }
+
     /// Release of its kernel.
     pub fn release(&self) -> &str {
         &self.kernel.release

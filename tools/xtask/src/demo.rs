@@ -53,23 +53,9 @@ pub fn run(ctx: &Context, args: &DemoArgs) -> Result<i32> {
     let guest = Guest::prepare(ctx, &machine, "demo")?;
     exec::step(&format!("measuring nginx on Linux {}", guest.release()));
     let out = format!("{OUT_DIR}/demo.json");
-    let mut argv: Vec<String> = vec![ctx.program("saio-bench").display().to_string()];
-    argv.extend(
-        [
-            "demo",
-            "--out",
-            out.as_str(),
-            "--instrument",
-            guest.instrument(),
-            "--accel",
-            guest.accel(),
-            "--kernel-config",
-            machine.config.name(),
-            "--command",
-            "./x demo",
-        ]
-        .map(str::to_string),
-    );
+    let program = ctx.program("saio-bench").display().to_string();
+    let mut argv = vec![program, "demo".into(), "--out".into(), out];
+    argv.extend(guest.described(machine.config, "./x demo"));
     if args.quick {
         argv.push("--quick".to_string());
     }

@@ -198,6 +198,7 @@ long saio_call(unsigned int nr, const u64 *args);
 bool saio_watched(void);
 bool saio_filter_looks(int nr);
 void saio_kill(void);
+bool saio_audited(void);
 void saio_audit(unsigned int nr, const u64 *args);
 bool saio_allows(struct task_struct *task, const int *nrs, size_t n);
 int saio_seccomp(unsigned int nr, const u64 *args, long *result);

@@ -46,9 +46,9 @@ const PLAIN: Place = Place {
 const DEBUG: Place = Place {
     group: "debug",
     config: Config::Debug,
-    cpus: 2,
     memory: "4G",
     time_factor: DEBUG_FACTOR,
+    ..PLAIN
 };
 
 /// Beginnings of the names of the self-tests that run on the debug kernel too: those of what locks, counts
