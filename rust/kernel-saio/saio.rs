@@ -404,6 +404,8 @@ flow_hooks! {
     fn saio_rs_flow_busy(flow) -> bool { flow.busy() }
     /// Whether a write by another way waits for what only the writer can do.
     fn saio_rs_flow_stuck(flow) -> bool { flow.stuck() }
+    /// Whether somebody is at what the flow holds, or about to be.
+    fn saio_rs_flow_runs(flow) -> bool { flow.runs() }
     /// The workqueue runs the flow.
     fn saio_rs_flow_work(flow) { flow.work(Runner::Queue) }
     /// The last descriptor is closed; whether the socket lives on.

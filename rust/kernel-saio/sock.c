@@ -22,6 +22,9 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 
+/* How long a call that must not block waits for a flow that is being sent. */
+#define SAIO_WAIT_NS	(100 * NSEC_PER_MSEC)
+
 static struct workqueue_struct *saio_wq;
 /* A close may wait for the socket lock; it must not hold up what others send. */
 static struct workqueue_struct *saio_close_wq;
@@ -417,6 +420,22 @@ static bool saio_sock_turn_away(struct saio_sock *ss)
 	return false;
 }
 
+/*
+ * Whether the flow is idle, now or soon. A peer that does not read is not waited
+ * for, nor is an owner that has to dispatch: only those who are at it, as who
+ * wants the lock of the socket waits for them.
+ */
+static bool saio_sock_idle_soon(struct saio_sock *ss)
+{
+	if (!saio_sock_turn_away(ss))
+		return true;
+	if (saio_rs_flow_runs(ss))
+		wait_event_interruptible_hrtimeout(ss->drained,
+			!test_bit(SAIO_SOCK_WANTED_BIT, &ss->state),
+			ns_to_ktime(SAIO_WAIT_NS));
+	return !saio_sock_turn_away(ss);
+}
+
 int __saio_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 {
 	struct saio_sock *ss;
@@ -431,9 +450,11 @@ int __saio_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 	if (!ss)
 		return 0;
 	timeo = sock_sndtimeo(sock->sk, msg->msg_flags & MSG_DONTWAIT);
-	while (!ret && saio_sock_turn_away(ss)) {
+	if (!timeo && !saio_sock_idle_soon(ss))
+		ret = -EAGAIN;
+	while (timeo && saio_sock_turn_away(ss)) {
 		/* Nobody could let the owner go who does not dispatch itself. */
-		if (!timeo || saio_rs_flow_stuck(ss)) {
+		if (saio_rs_flow_stuck(ss)) {
 			ret = -EAGAIN;
 			break;
 		}
@@ -444,8 +465,10 @@ int __saio_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 		}
 		left = wait_event_interruptible_timeout(ss->drained,
 			!test_bit(SAIO_SOCK_WANTED_BIT, &ss->state), timeo);
-		if (left < 0)
-			ret = sock_intr_errno(timeo);
+		if (left <= 0) {
+			ret = left ? sock_intr_errno(timeo) : -EAGAIN;
+			break;
+		}
 		timeo = left;
 	}
 	saio_sock_put(ss);
@@ -459,7 +482,7 @@ static int saio_sock_busy(struct socket *sock)
 	int ret = 0;
 
 	if (ss) {
-		ret = saio_rs_flow_busy(ss) ? -EBUSY : 0;
+		ret = saio_sock_idle_soon(ss) ? 0 : -EBUSY;
 		saio_sock_put(ss);
 	}
 	return ret;

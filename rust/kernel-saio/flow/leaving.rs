@@ -70,6 +70,17 @@ impl Flow {
         st.ready() && self.ring.is_owned_here() && self.pending()
     }
 
+    /// Whether what the flow holds is being run, or about to be: it waits neither for the peer nor
+    /// for the owner.
+    pub(crate) fn runs(&self) -> bool {
+        let st = self.lock();
+        match st.phase {
+            Phase::Running => true,
+            Phase::Idle => !st.empty(),
+            Phase::Parked | Phase::Failed => false,
+        }
+    }
+
     /// The last descriptor is closed. Returns whether the socket has to live on.
     pub(crate) fn closed(&self) -> bool {
         self.ring.hand_over(glue::Caller::Hook);

@@ -4,14 +4,12 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::Duration;
 
 use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, ssize_t};
 
 use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
 use crate::early::{early, give_up, known, never_early, option_made, sync_fd};
-use crate::fds::{self, Kind, State};
+use crate::fds::{self, State};
 use crate::setup::{addresses_freed, numbers_freed, once_more};
 use crate::stats::{Call, Why, ACCEPTED};
 use crate::{errno, settings};
@@ -24,10 +22,6 @@ const FLAGS: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
 
 /// Stands for the flags of a send with an address.
 const ADDRESSED: c_int = -1;
-
-/// How often an option is tried while the flow is busy, and how long between.
-const IDLE_TRIES: u32 = 100;
-const IDLE_PAUSE: Duration = Duration::from_micros(100);
 
 /// Longest array of buffers that is copied.
 const MAX_BUFFERS: usize = 64;
@@ -174,15 +168,7 @@ hook! {
             if let Some(ret) = answer {
                 return ret as c_int;
             }
-            let set = || pass!(setsockopt(fd, level, name, value, len));
-            let mut ret = set();
-            if ret < 0
-                && errno::get() == libc::EBUSY
-                && starts_tls(level, name)
-                && fds::get(fd).kind() == Kind::Flow
-            {
-                ret = once_idle(set);
-            }
+            let ret = pass!(setsockopt(fd, level, name, value, len));
             if ret == 0 {
                 option_made(fd, level, name);
             }
@@ -270,25 +256,6 @@ hook! {
         unsafe { accepted(new, addr, room, flags & libc::SOCK_NONBLOCK != 0) };
         new
     }
-}
-
-/// Whether an option is of TLS in the kernel, which begins behind all that the flow holds.
-fn starts_tls(level: c_int, name: c_int) -> bool {
-    level == libc::SOL_TLS || (level, name) == (libc::IPPROTO_TCP, libc::TCP_ULP)
-}
-
-/// Sets an option as soon as the pool is through with the flow, which takes it a moment unless the peer
-/// does not read. Without SAIO nobody would have been told to try again.
-#[cold]
-fn once_idle(set: impl Fn() -> c_int) -> c_int {
-    for _ in 1..IDLE_TRIES {
-        thread::sleep(IDLE_PAUSE);
-        let ret = set();
-        if ret == 0 || errno::get() != libc::EBUSY {
-            return ret;
-        }
-    }
-    set()
 }
 
 /// Queues a write of one buffer.

@@ -292,6 +292,7 @@ void saio_rs_task_end(void *rings);
 void saio_rs_hand_over(void);
 bool saio_rs_flow_busy(struct saio_sock *ss);
 bool saio_rs_flow_stuck(struct saio_sock *ss);
+bool saio_rs_flow_runs(struct saio_sock *ss);
 void saio_rs_flow_work(struct saio_sock *ss);
 bool saio_rs_flow_closed(struct saio_sock *ss);
 void saio_rs_flow_stale(struct saio_sock *ss);

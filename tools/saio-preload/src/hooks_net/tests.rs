@@ -237,25 +237,3 @@ fn connection_that_the_program_makes_goes_straight_through() {
         unsafe { libc::close(fd) };
     }
 }
-
-#[test]
-fn option_is_tried_again_while_the_flow_is_busy() {
-    let tries = std::cell::Cell::new(0);
-    let set = |busy: u32, then: c_int| {
-        tries.set(0);
-        once_idle(|| {
-            tries.set(tries.get() + 1);
-            if tries.get() > busy {
-                errno::set(libc::EINVAL);
-                return then;
-            }
-            errno::set(libc::EBUSY);
-            -1
-        })
-    };
-    assert_eq!((set(3, 0), tries.get()), (0, 4));
-    assert_eq!((set(3, -1), errno::get()), (-1, libc::EINVAL));
-    assert_eq!(tries.get(), 4);
-    assert_eq!((set(u32::MAX, 0), errno::get()), (-1, libc::EBUSY));
-    assert_eq!(tries.get(), IDLE_TRIES);
-}

@@ -147,7 +147,7 @@ fn self_test_names(ctx: &Context) -> Result<Vec<String>> {
 
 /// Servers that are compared with themselves under SAIO: a name, which server, and how. The first
 /// ones do all there is; the others fewer and smaller requests.
-const SERVERS: [(&str, &str, &str); 16] = [
+const SERVERS: [(&str, &str, &str); 17] = [
     ("nginx", "nginx", "--way http"),
     ("nginx-pool-1x1", "nginx", "--way http --mode pool"),
     ("nginx-auto-1x1", "nginx", "--way http --mode auto --quick"),
@@ -175,6 +175,11 @@ const SERVERS: [(&str, &str, &str); 16] = [
         "nginx-pool-4x1",
         "nginx",
         "--way http --mode pool --workers 4 --quick",
+    ),
+    (
+        "nginx-pool-1x1.ktls",
+        "nginx",
+        "--way ktls --mode pool --quick",
     ),
     ("lighttpd", "lighttpd", "--quick"),
     ("haproxy", "haproxy", "--way http --quick"),
