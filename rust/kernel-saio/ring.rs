@@ -352,9 +352,15 @@ impl Ring {
         self.owner.is_current()
     }
 
+    /// Whether the owner is dispatching.
+    #[inline]
+    pub(crate) fn owner_inside(&self) -> bool {
+        self.gate.owner_inside()
+    }
+
     /// Whether the current task is the owner and runs a batch.
     pub(crate) fn dispatching_here(&self) -> bool {
-        self.owner.is_current() && self.gate.owner_inside()
+        self.owner.is_current() && self.owner_inside()
     }
 
     /// Whether entries that are published and not dispatched name the flow. Whoever is told to

@@ -377,7 +377,12 @@ unsafe extern "C" fn saio_rs_task_end(rings: *mut c_void) {
 #[no_mangle]
 extern "C" fn saio_rs_hand_over() {
     if let Some(rings) = TaskRings::current() {
-        rings.each(|ring| ring.hand_over(glue::Caller::Hook));
+        rings.each(|ring| {
+            // Mostly by a close in a batch: cheaper than to be turned away inside.
+            if !ring.owner_inside() {
+                ring.hand_over(glue::Caller::Hook);
+            }
+        });
     }
 }
 

@@ -80,7 +80,7 @@ pub fn demo(args: &DemoArgs) -> Result<()> {
         figure.shorten();
     }
     group::end_with_us()?;
-    let file = places::output(&args.out);
+    let file = places::output(&args.out)?;
     let results = run::measure(&figure, &file, &args.origin, &args.places)?;
     results.context("nothing was measured")?;
     Ok(())

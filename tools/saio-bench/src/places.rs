@@ -6,7 +6,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::Args;
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use tempfile::TempDir;
@@ -119,9 +119,24 @@ pub fn allow_descriptors() -> Result<()> {
 }
 
 /// Where a file named by the user is written: below `SAIO_OUT` if that is set and the path is relative.
-pub fn output(file: &Path) -> PathBuf {
-    match env::var_os("SAIO_OUT") {
+///
+/// # Errors
+///
+/// Nothing can be written there: to be known before hours of measuring.
+pub fn output(file: &Path) -> Result<PathBuf> {
+    let file = match env::var_os("SAIO_OUT") {
         Some(out) => Path::new(&out).join(file),
         None => file.to_owned(),
+    };
+    if file.is_dir() {
+        bail!(
+            "cannot write {}: it is a directory; name a file",
+            file.display()
+        );
     }
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .tempfile_in(dir.unwrap_or(Path::new(".")))
+        .with_context(|| format!("cannot write {}; name another file", file.display()))?;
+    Ok(file)
 }

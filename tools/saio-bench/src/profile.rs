@@ -78,6 +78,7 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
         );
     }
     group::end_with_us()?;
+    let file = places::output(&args.out)?;
     let stage = Stage::new(&args.places, std::slice::from_ref(&args.size))?;
     let mut servers = Vec::new();
     for variant in [args.baseline, args.variant] {
@@ -119,7 +120,6 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
         "all_maps": all_maps,
         "variants": variants,
     });
-    let file = places::output(&args.out);
     fs::write(&file, format!("{about:#}\n"))
         .with_context(|| format!("cannot write {}", file.display()))
 }

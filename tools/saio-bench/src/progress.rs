@@ -8,32 +8,30 @@ use std::time::{Duration, Instant};
 pub struct Progress {
     done: usize,
     total: usize,
-    start: Instant,
-    clock: &'static str,
+    /// If there is a clock that tells how long the rest takes.
+    start: Option<Instant>,
 }
 
 impl Progress {
-    /// So many steps to come. `clock` is what is said behind seconds, such as " of the guest's time".
-    pub fn new(total: usize, clock: &'static str) -> Self {
+    /// So many steps to come. `timed`: the time of this machine is that of who waits. Otherwise who
+    /// emulates it may add it: `xtask` does.
+    pub fn new(total: usize, timed: bool) -> Self {
         Self {
             done: 0,
             total,
-            start: Instant::now(),
-            clock,
+            start: timed.then(Instant::now),
         }
     }
 
     /// One is done.
     pub fn done(&mut self, label: &str, result: &str) {
         self.done += 1;
-        let left = left(self.start.elapsed(), self.done, self.total);
-        eprintln!(
-            "{}/{}: {label}: {result} (about {} s{} left)",
-            self.done,
-            self.total,
-            left.as_secs(),
-            self.clock
-        );
+        let (done, total) = (self.done, self.total);
+        let left = self.start.map_or_else(String::new, |start| {
+            let left = left(start.elapsed(), done, total);
+            format!(" (about {} s left)", left.as_secs())
+        });
+        eprintln!("{done}/{total}: {label}: {result}{left}");
     }
 }
 

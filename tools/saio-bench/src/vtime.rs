@@ -163,6 +163,7 @@ pub fn vtime(args: &VtimeArgs) -> Result<()> {
             .map(|_| marks.around(requests, run))
             .collect()
     };
+    let file = places::output(&args.out)?;
     let measured = if args.calibrate {
         vec![
             ("loop".to_owned(), sample(ITERATIONS, &plain_loop)?),
@@ -174,7 +175,7 @@ pub fn vtime(args: &VtimeArgs) -> Result<()> {
         vec![(name, sample(args.requests, &run)?)]
     };
     let (names, intervals): (Vec<String>, Vec<Vec<Interval>>) = measured.into_iter().unzip();
-    save(&places::output(&args.out), &results(names), &intervals)
+    save(&file, &results(names), &intervals)
 }
 
 fn plain_loop() -> Result<()> {

@@ -8,6 +8,7 @@
 mod bench;
 mod boot;
 mod demo;
+mod eta;
 mod exec;
 mod fuzz;
 mod guestlog;

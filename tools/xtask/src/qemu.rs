@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use saio_init::{Job, PORT_STATUS, PORT_STDERR, PORT_STDOUT, TAG_OUT, TAG_ROOT};
 
+use crate::eta::TimeLeft;
 use crate::exec;
 use crate::guestlog;
 use crate::initramfs;
@@ -259,11 +260,18 @@ impl Machine {
 
         let mut out = Follow::open(&self.file(PORT_STDOUT))?;
         let mut err = Follow::open(&self.file(PORT_STDERR))?;
+        let mut left = self
+            .accelerator
+            .counts_instructions()
+            .then(TimeLeft::default);
         let mut pass_on = || -> Result<()> {
             out.read(&mut *stdout)?;
             err.read(|bytes| {
                 // Nobody reads our stderr: nothing is left to tell them.
-                let _ = std::io::stderr().write_all(bytes);
+                let _ = match &mut left {
+                    Some(left) => std::io::stderr().write_all(&left.pass(bytes, Instant::now())),
+                    None => std::io::stderr().write_all(bytes),
+                };
             })
         };
         let mut timed_out = false;

@@ -84,7 +84,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
             figure.shorten();
         }
         let default = PathBuf::from(format!("{}.json", figure.name));
-        let file = places::output(args.out.as_ref().unwrap_or(&default));
+        let file = places::output(args.out.as_ref().unwrap_or(&default))?;
         match measure(&figure, &file, &args.origin, &args.places) {
             Ok(Some(results)) if args.json => println!("{}", serde_json::to_string(&results)?),
             Ok(_) => {}

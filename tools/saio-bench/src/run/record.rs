@@ -53,13 +53,9 @@ impl Clock {
         }
     }
 
-    /// What is said behind seconds.
-    pub fn seconds(self) -> &'static str {
-        match self {
-            Self::Wall | Self::VirtualTime => "",
-            // They pass slower than those of a wall clock.
-            Self::Icount => " of the guest's time",
-        }
+    /// Whether its seconds are those of who waits.
+    pub fn is_wall(self) -> bool {
+        self == Self::Wall
     }
 
     fn instrument(self) -> Instrument {

@@ -118,7 +118,7 @@ pub fn measure(
     let setups = bench.setups()?;
     let values = setups.len() * load.points().len() * bench.lines.len();
     let rounds = figure.repeats as usize + usize::from(!is_virtual);
-    let mut progress = Progress::new(values * rounds, clock.seconds());
+    let mut progress = Progress::new(values * rounds, clock.is_wall());
     let mut marks = Marks::default();
     for setup in &setups {
         setup.as_client(|| bench.samples(setup, record, &mut marks, &mut progress))?;

@@ -92,6 +92,7 @@ struct Cost {
 /// A server does not run or answers otherwise than it should; or something is missing that all need.
 pub fn cost(args: &CostArgs) -> Result<()> {
     group::end_with_us()?;
+    let file = args.json.as_deref().map(places::output).transpose()?;
     let settings = VerifyArgs {
         server: args.server.clone(),
         ways: args.ways.clone(),
@@ -153,7 +154,7 @@ pub fn cost(args: &CostArgs) -> Result<()> {
             "under": side(&saio),
         }));
     }
-    if let Some(file) = &args.json {
+    if let Some(file) = &file {
         write(file, &json!({ "rows": rows }))?;
     }
     Ok(())
@@ -221,7 +222,7 @@ fn row(args: &CostArgs, world: &World, subject: &Subject, way: &'static Way) -> 
             "all_maps": all_maps,
             "variants": about,
         });
-        write(file, &about)?;
+        write(&places::output(file)?, &about)?;
     }
     Ok(results)
 }
@@ -236,7 +237,6 @@ fn serving(server: &Process) -> Result<u32> {
 }
 
 fn write(file: &Path, value: &Value) -> Result<()> {
-    let file = places::output(file);
-    fs::write(&file, format!("{value:#}\n"))
+    fs::write(file, format!("{value:#}\n"))
         .with_context(|| format!("cannot write {}", file.display()))
 }

@@ -218,6 +218,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
         Some(_) => 1,
         None => plan.tests.len(),
     };
+    let file = args.json.as_deref().map(places::output).transpose()?;
     let mut ktap = Ktap::start(io::stdout(), plans.iter().map(number).sum())?;
     ktap.comment(&format!("seed {}\n{}", args.seed, compare::NOT_COMPARED))?;
     let world = World::new(args)?;
@@ -228,8 +229,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
             None => run(args, &world, plan, &mut ktap, &mut results)?,
         }
     }
-    if let Some(file) = &args.json {
-        let file = places::output(file);
+    if let Some(file) = file {
         let report = json!({"schema": 1, "seed": args.seed, "quick": args.quick, "tests": results});
         fs::write(&file, serde_json::to_string_pretty(&report)? + "\n")
             .with_context(|| format!("--json: cannot write {}", file.display()))?;

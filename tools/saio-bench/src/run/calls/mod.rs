@@ -81,7 +81,7 @@ pub fn measure(
         points.extend(batches.batch.iter().map(|&size| (call, size)));
     }
     let total = points.len() * callers.len() * figure.repeats as usize;
-    let mut progress = Progress::new(total, clock.seconds());
+    let mut progress = Progress::new(total, clock.is_wall());
     let (unit, scale) = clock.cpu_unit("call");
     for repeat in 0..figure.repeats as usize {
         for (place, &(call, size)) in points.iter().enumerate() {
