@@ -16,6 +16,7 @@
 #include <linux/splice.h>
 #include <linux/saio_glue.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
 /* Pages of a file in one message; one more fragment has what is before them. */
 #define SAIO_MAX_PAGES	8
@@ -71,17 +72,41 @@ static void saio_account_sendfile(struct file *in, struct file *out, size_t n)
 	inc_syscw(current);
 }
 
+/*
+ * Before a send, by which the current task begins to run an entry of the flow.
+ * TLS hands a record to TCP piece by piece, each of which TCP would push: it is to
+ * hold them until saio_sock_sent(). Not its business if the program corks itself.
+ */
+static bool saio_sock_sends(struct saio_sock *ss, int flags)
+{
+	struct sock *sk = ss->sock->sk;
+
+	WRITE_ONCE(ss->runner, current);
+	if (likely(!inet_csk_has_ulp(sk)) || flags & MSG_MORE ||
+	    /* Whoever corks meanwhile gets a packet more or less. */
+	    data_race(tcp_sk(sk)->nonagle & TCP_NAGLE_CORK))
+		return false;
+	tcp_sock_set_cork(sk, true);
+	return true;
+}
+
+static void saio_sock_sent(struct saio_sock *ss, bool held)
+{
+	if (held)
+		tcp_sock_set_cork(ss->sock->sk, false);
+	WRITE_ONCE(ss->runner, NULL);
+}
+
 ssize_t saio_sock_send(struct saio_sock *ss, struct kvec *vec, size_t nr,
 		       size_t len, int flags)
 {
 	struct msghdr msg = {
 		.msg_flags = flags | MSG_DONTWAIT | MSG_NOSIGNAL,
 	};
-	ssize_t ret;
+	bool held = saio_sock_sends(ss, flags);
+	ssize_t ret = kernel_sendmsg(ss->sock, &msg, vec, nr, len);
 
-	WRITE_ONCE(ss->runner, current);
-	ret = kernel_sendmsg(ss->sock, &msg, vec, nr, len);
-	WRITE_ONCE(ss->runner, NULL);
+	saio_sock_sent(ss, held);
 	return ret;
 }
 
@@ -93,6 +118,7 @@ ssize_t saio_sock_sendfile(struct saio_sock *ss, struct file *in, loff_t pos,
 {
 	loff_t out_pos = 0;
 	ssize_t ret;
+	bool held;
 
 	ret = rw_verify_area(READ, in, &pos, len);
 	if (ret < 0)
@@ -101,10 +127,10 @@ ssize_t saio_sock_sendfile(struct saio_sock *ss, struct file *in, loff_t pos,
 	if (ret < 0)
 		return ret;
 
-	WRITE_ONCE(ss->runner, current);
+	held = saio_sock_sends(ss, flags);
 	ret = do_splice_direct(in, &pos, ss->file, &out_pos, len,
 			       flags & MSG_MORE ? SPLICE_F_MORE : 0);
-	WRITE_ONCE(ss->runner, NULL);
+	saio_sock_sent(ss, held);
 
 	if (ret > 0)
 		saio_account_sendfile(in, ss->file, ret);
@@ -198,6 +224,7 @@ ssize_t saio_sock_send_pages(struct saio_sock *ss, struct kvec *vec, size_t nr,
 					 offset_in_page(pos));
 	ssize_t ret, file_bytes;
 	unsigned int n, i;
+	bool held;
 
 	if (bytes > PAGE_SIZE || !saio_page_cache_only(in))
 		return 0;
@@ -228,9 +255,9 @@ ssize_t saio_sock_send_pages(struct saio_sock *ss, struct kvec *vec, size_t nr,
 		msg.msg_flags |= MSG_MORE;
 	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvec, first + n, bytes + part);
 
-	WRITE_ONCE(ss->runner, current);
+	held = saio_sock_sends(ss, msg.msg_flags);
 	ret = sock_sendmsg(ss->sock, &msg);
-	WRITE_ONCE(ss->runner, NULL);
+	saio_sock_sent(ss, held);
 
 	if (bytes)
 		put_page(bvec[0].bv_page);

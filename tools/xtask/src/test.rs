@@ -76,6 +76,13 @@ impl Report {
             .is_none_or(|filter| group.contains(filter) || filter.starts_with(group))
     }
 
+    /// Whether a filter asks for this group, or for something in it, alone.
+    fn is_in(&self, group: &str) -> bool {
+        self.filter
+            .as_deref()
+            .is_some_and(|filter| filter.starts_with(group.trim_end_matches('.')))
+    }
+
     /// Whether it is worth while to find out the names in a group: not if the
     /// filter names another one.
     fn may_want(&self, group: &str) -> bool {

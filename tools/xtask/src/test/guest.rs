@@ -202,10 +202,16 @@ pub fn servers(ctx: &Context, report: &mut Report) {
     let group = |name| format!("servers::verify.{name}.");
     let wanted: Vec<_> = (SERVERS.iter())
         .filter(|(name, ..)| report.wants_group(&group(name)))
+        // "nginx.ktls" is not a test of "nginx" if it is a list of its own.
+        .filter(|(name, ..)| {
+            !SERVERS.iter().any(|(other, ..)| {
+                other.len() > name.len() && other.starts_with(name) && report.is_in(&group(other))
+            })
+        })
         .collect();
     if report.list {
         for (name, ..) in wanted {
-            println!("{}..", group(name));
+            println!("{}..", group(name).trim_end_matches('.'));
         }
         return;
     }
