@@ -31,7 +31,7 @@ use crate::{
 };
 use core::{
     ptr::{self, NonNull},
-    sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use held::Locked;
 use kernel::{
@@ -101,7 +101,7 @@ struct State {
     stuck: bool,
     leaving: bool,
     detached: bool,
-    /// Bytes counted in `ORPHAN_BYTES`, if this is an orphan.
+    /// Bytes that are counted as an orphan's, if it is one.
     orphan: Option<u64>,
     /// Who runs it, or is about to, is to reset the connection with this.
     doomed: Option<Error>,

@@ -261,6 +261,13 @@ impl Mem {
             .wrapping_add(self.layout.arena_off.into())
             .wrapping_add(offset)
     }
+
+    /// Counts so many orphans of this memory's user more, or less, and bytes of the arena that they
+    /// hold. Whether there may be so many.
+    pub(crate) fn count_orphans(&self, number: i32, bytes: i64) -> bool {
+        // SAFETY: The field was set by `saio_mem_alloc`, does not change, and has a reference.
+        unsafe { bindings::saio_orphans_add((*self.raw.get()).orphans, number, bytes) }
+    }
 }
 
 impl Drop for Mem {

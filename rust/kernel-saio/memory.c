@@ -49,9 +49,12 @@ int saio_mem_alloc(struct saio_mem *mem, unsigned long size)
 	int err;
 
 	mem->size = size;
+	mem->orphans = saio_orphans_get();
+	if (!mem->orphans)
+		return -ENOMEM;
 	err = saio_mem_charge(mem);
 	if (err)
-		return err;
+		goto out_orphans;
 
 	mem->base = __vmalloc_node_range(size, SHMLBA, VMALLOC_START,
 					 VMALLOC_END,
@@ -60,18 +63,25 @@ int saio_mem_alloc(struct saio_mem *mem, unsigned long size)
 					 PAGE_KERNEL, VM_USERMAP, NUMA_NO_NODE,
 					 __builtin_return_address(0));
 	if (!mem->base) {
-		saio_mem_uncharge(mem);
-		return -ENOMEM;
+		err = -ENOMEM;
+		goto out_charge;
 	}
 	/* Kept, so that no other one gets its address. */
 	mem->mm = current->mm;
 	mmgrab(mem->mm);
 	return 0;
+
+out_charge:
+	saio_mem_uncharge(mem);
+out_orphans:
+	saio_orphans_put(mem->orphans);
+	return err;
 }
 
 void saio_mem_free(struct saio_mem *mem)
 {
 	vfree(mem->base);
 	saio_mem_uncharge(mem);
+	saio_orphans_put(mem->orphans);
 	mmdrop(mem->mm);
 }

@@ -4,18 +4,10 @@
 //! may take.
 
 use super::*;
-use core::sync::atomic::AtomicU64;
 use kernel::time::msecs_to_jiffies;
 
 /// Longest time without progress of a flow whose owner is gone, in seconds.
 const PATIENCE_SECS: usize = 60;
-/// Most orphans in all, and most bytes that they may hold.
-const MAX_ORPHANS: usize = 4096;
-const MAX_ORPHAN_BYTES: u64 = 64 << 20;
-
-static ORPHANS: AtomicUsize = AtomicUsize::new(0);
-static ORPHAN_BYTES: AtomicU64 = AtomicU64::new(0);
-
 pub(super) fn patience() -> usize {
     msecs_to_jiffies(PATIENCE_SECS as u32 * 1000) as usize
 }
@@ -35,8 +27,7 @@ impl Flow {
         }
         st.detached = true;
         if let Some(bytes) = st.orphan.take() {
-            ORPHANS.fetch_sub(1, Ordering::Relaxed);
-            ORPHAN_BYTES.fetch_sub(bytes, Ordering::Relaxed);
+            self.ring.mem.count_orphans(-1, -(bytes as i64));
         }
         // SAFETY: The flow is attached, and its state lock is held; this happens once.
         unsafe { bindings::saio_sock_detach(self.ss.get()) };
@@ -100,12 +91,11 @@ impl Flow {
         }
 
         let bytes = st.bytes;
-        let number = ORPHANS.fetch_add(1, Ordering::Relaxed);
-        let held = ORPHAN_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let within = self.ring.mem.count_orphans(1, bytes as i64);
         st.orphan = Some(bytes);
         // SAFETY: The flow is attached, and the holder's file is being released.
         unsafe { bindings::saio_sock_adopt(self.ss.get()) };
-        if number >= MAX_ORPHANS || held > MAX_ORPHAN_BYTES {
+        if !within {
             st.doomed.get_or_insert(errno::enobufs());
             self.kick(0);
         } else {
@@ -121,7 +111,7 @@ impl Flow {
         // Closed by another thread meanwhile.
         if let Some(counted) = &mut st.orphan {
             *counted += bytes;
-            if ORPHAN_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_ORPHAN_BYTES {
+            if !self.ring.mem.count_orphans(0, bytes as i64) {
                 st.doomed.get_or_insert(errno::enobufs());
             }
         }

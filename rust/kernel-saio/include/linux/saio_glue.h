@@ -34,6 +34,7 @@ struct user_struct;
  * @size: bytes, whole pages
  * @uaddr: where the owner has mapped it, 0 if it has not; only a hint
  * @user: whose RLIMIT_MEMLOCK is charged, NULL if nobody's
+ * @orphans: where orphans of its flows are counted
  * @mm: who may map it; only compared, and kept so that nothing else is there
  * @mapped: whether it was mapped, which is allowed once
  */
@@ -42,6 +43,7 @@ struct saio_mem {
 	unsigned long size;
 	unsigned long uaddr;
 	struct user_struct *user;
+	struct saio_orphans *orphans;
 	struct mm_struct *mm;
 	int mapped;
 };
@@ -114,6 +116,10 @@ void saio_resched(void);
 u64 saio_clock(void);
 bool saio_in_group(u32 gid);
 bool saio_admin(void);
+
+struct saio_orphans *saio_orphans_get(void);
+void saio_orphans_put(struct saio_orphans *of);
+bool saio_orphans_add(struct saio_orphans *of, int number, s64 bytes);
 
 int saio_mem_alloc(struct saio_mem *mem, unsigned long size);
 void saio_mem_free(struct saio_mem *mem);

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Description: orphans of the whole system are limited, in number and in bytes of the arena. The
-//! one that passes a limit is reset at once, those before it are not touched; when one has left
-//! there is room for another.
+//! Description: orphans of a user are limited, in number and in bytes of the arena. The one that
+//! passes a limit is reset at once, those before it are not touched, nor is one of another user;
+//! when one has left there is room for another.
 
 use crate::harness::*;
 use std::time::Duration;
 
-/// Most orphans.
+/// Most orphans of a user.
 const MOST: usize = 4096;
-/// Most bytes of the arena that orphans may hold.
+/// Most bytes of the arena that those may hold.
 const MOST_BYTES: usize = 64 << 20;
 
 /// Buffers of thousands of connections, which would fill the kernel's memory for TCP otherwise.
 const TINY: i32 = 2 << 10;
 /// Longer than such a connection can hold.
 const TINY_CHUNK: usize = 64 << 10;
+/// Has no orphans.
+const USER: u32 = 1001;
 /// The largest flow limit.
 const PART: usize = 4 << 20;
 
@@ -97,6 +99,10 @@ fn expect_limit(mut ring: RawRing, buffers: i32, allowed: &[Entry], another: Ent
     // From here on it does not count any more.
     eventually("the flow ends", || !used(&ring, &refused));
     assert_eq!(resets(&kept), 0, "orphans within the limit were reset");
+    // Who may not use the pool is no other than who may.
+    if in_pool().is_none() {
+        in_child(|| another_user(buffers, another));
+    }
 
     let first = &kept[0];
     expect_bytes(first.ends.peer, first.bytes);
@@ -119,6 +125,19 @@ fn expect_limit(mut ring: RawRing, buffers: i32, allowed: &[Entry], another: Ent
         // The kernel counts for each CPU, and sums up roughly.
         Usage::now().files <= files + 256
     });
+}
+
+/// Another user's orphan has its own count.
+fn another_user(buffers: i32, entry: Entry) {
+    become_user(USER, USER, &[]);
+    let mut ring = RawRing::with(|p| p.arena_size = entry.bytes.len().next_power_of_two() as u32);
+    ring.fill_arena(0, entry.bytes);
+    let listener = Listener::new(1);
+    let member = parked_flow(&mut ring, listener.pair(buffers, buffers), entry);
+    close(member.ends.ours);
+    std::thread::sleep(Duration::from_millis(200));
+    expect_bytes(member.ends.peer, member.bytes);
+    expect_eof(member.ends.peer);
 }
 
 /// Makes a flow that holds this entry and waits for its peer.
