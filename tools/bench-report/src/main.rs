@@ -49,6 +49,7 @@ enum Command {
     ///
     ///   [[goal]]
     ///   name = "server CPU at 64 connections"
+    ///   figure = "demo"                   # of demo.json; left out: of all files
     ///   workload = "nginx-1k"
     ///   metric = "server_cpu"
     ///   variant = "inline"
@@ -58,7 +59,8 @@ enum Command {
     ///
     /// Instead of at_least and against, at_most or at_least_value limits the
     /// median itself, in the metric's unit. instrument = "icount" limits a goal
-    /// to one instrument.
+    /// to one instrument. than = { workers = 1 } instead of against compares
+    /// the variant with itself at those parameters.
     #[command(verbatim_doc_comment)]
     Check(Check),
     /// Name what became worse between two sets of results
@@ -100,6 +102,10 @@ struct Check {
     /// The goals
     #[arg(long, value_name = "FILE")]
     goals: PathBuf,
+    /// A figure that could not be measured, and why: its goals have no data,
+    /// whatever the results have of it; repeat for several
+    #[arg(long, value_name = "FIGURE=REASON", value_parser = left_out)]
+    left_out: Vec<(String, String)>,
     /// Print the goals and what became of them as JSON
     #[arg(long)]
     json: bool,
@@ -157,7 +163,7 @@ impl Generate {
 impl Check {
     fn run(self) -> Result<bool> {
         let goals = goals::load(&self.goals)?;
-        let outcomes = goals::check(&goals, &Collection::load(&self.results)?);
+        let outcomes = goals::check(&goals, &Collection::load(&self.results)?, &self.left_out);
         if self.json {
             print_json(&outcomes)?;
         } else {
@@ -165,7 +171,12 @@ impl Check {
         }
         let missed = outcomes.iter().filter(|o| o.status != Status::Ok).count();
         if missed > 0 {
-            eprintln!("{missed} of {} goals not reached", outcomes.len());
+            let no_data = outcomes.iter().filter(|o| o.status == Status::NoData);
+            eprintln!(
+                "{missed} of {} goals not reached, {} of them for want of data",
+                outcomes.len(),
+                no_data.count()
+            );
         }
         Ok(missed == 0)
     }
@@ -199,6 +210,14 @@ impl Compare {
     }
 }
 
+/// A figure and why it is left out: `pool=no such QEMU`.
+fn left_out(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((figure, reason)) if !figure.is_empty() => Ok((figure.to_owned(), reason.to_owned())),
+        _ => Err("give a figure and the reason, such as pool=\"QEMU is too old\"".to_owned()),
+    }
+}
+
 /// A part of one: `2%` or `0.02`.
 fn threshold(text: &str) -> std::result::Result<f64, String> {
     let (number, unit) = match text.strip_suffix('%') {
@@ -228,6 +247,14 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn reasons_may_have_any_sign() {
+        let expected = ("pool".to_owned(), "a=b".to_owned());
+        assert_eq!(left_out("pool=a=b"), Ok(expected));
+        assert!(left_out("pool").is_err());
+        assert!(left_out("=x").is_err());
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn check_fails_when_a_goal_is_missed_or_unmeasured() {
     let goals = data("goals.toml");
     let output = run(&["check", text(&poor), "--goals", text(&goals), "--json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("2 of 3 goals not reached"));
+    assert!(stderr(&output).contains("2 of 3 goals not reached, 1 of them for want of data"));
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value[0]["status"], "short");
     assert_eq!(value[1]["status"], "no-data");

@@ -154,6 +154,7 @@ enum Action {
     /// instead; what that writes to $SAIO_OUT comes back.
     #[command(after_long_help = "Examples:\n  \
         What is there, and two of it:\n    ./x bench --list\n    ./x bench redis tls\n  \
+        What the goals need, and each goal with its figure:\n    ./x bench --goals\n  \
         All of it, less exact:\n    ./x bench --quick\n  \
         Where KVM works, in seconds:\n    ./x bench --accel kvm --cpus 4 connections\n  \
         Anything else that saio-bench can do:\n    ./x bench -- --help\n  \

@@ -23,6 +23,8 @@ pub struct Figure {
     pub label: Option<String>,
     /// Processors that it needs
     pub processors: usize,
+    /// Instructions that a crossing costs more in virtual time, where the file says
+    pub crossing: Option<u32>,
     /// Samples of each value
     pub repeats: u32,
     /// What a reader has to know besides

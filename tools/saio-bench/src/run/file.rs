@@ -36,6 +36,7 @@ struct Entry {
     notes: Vec<String>,
     label: Option<String>,
     processors: Option<Spanned<i64>>,
+    crossing: Option<Spanned<i64>>,
     repeats: Option<Spanned<i64>>,
     variants: List<String>,
     // Servers
@@ -124,6 +125,7 @@ impl Reader<'_> {
             Some(number) => self.number("processors", number, 1..=1024)?,
             None => 1,
         };
+        let crossing = self.crossing(&entry, processors)?;
         let repeats = match &entry.repeats {
             Some(number) => self.number("repeats", number, 1..=100)? as u32,
             None => 2,
@@ -139,10 +141,24 @@ impl Reader<'_> {
             title: entry.title.into_inner(),
             label: entry.label,
             processors: processors as usize,
+            crossing,
             repeats,
             notes: entry.notes,
             what,
         })
+    }
+
+    /// What a crossing costs: something that can be chosen in virtual time only.
+    fn crossing(&self, entry: &Entry, processors: i64) -> Result<Option<u32>, Bad> {
+        let Some(crossing) = &entry.crossing else {
+            return Ok(None);
+        };
+        if processors == 1 {
+            let problem = "crossing is for figures in virtual time: add processors, or take it out";
+            return self.bad(&crossing.span(), problem.into());
+        }
+        let price = self.number("crossing", crossing, 0..=1_000_000)?;
+        Ok(Some(price as u32))
     }
 
     fn variants(&self, entry: &Entry) -> Result<Vec<Variant>, Bad> {

@@ -33,7 +33,7 @@ const LOCKSTEP: &str = "The client is in lockstep: it sends on every connection,
 
 /// Said of each figure in virtual time.
 const VIRTUAL: [&str; 2] = [
-    "Servers, pools and clients have processors of their own: the first are the workers', the next the pool's, the rest the client's. time is what passes on them from one response to the next, the reciprocal of throughput; busy is what all processors did for it together, and busy_cpuN one of them. A thread of the pool that looks for work is busy.",
+    "Servers, pools and clients have processors of their own: the first are the workers', the next the pool's, the rest the client's. time is what passes on them from one response to the next, the reciprocal of throughput; busy is what all processors did for it together, busy_server those of the server and of the pool that it uses, and busy_cpuN one of them. A thread of the pool that looks for work is busy.",
     "Memory is equally near to all processors, and interrupts between them have no price: what moves between them looks better than it is.",
 ];
 /// In virtual time the guest's clock shows the host's, and an instruction takes 10 to 100 ns of it: threads of pools would
@@ -286,7 +286,8 @@ impl Bench<'_> {
         let amount = self.load.amount_at(place.point);
         let (unit, scale) = self.clock.cpu_unit("request");
         if self.clock == Clock::VirtualTime {
-            let interval = measure::interval(&served.server, &*client, amount, marks)?;
+            let interval = measure::interval(&served.server, &*client, amount, marks)?
+                .with_server(served.role.own_processors());
             let metric = ("time", unit.as_str(), Better::Lower);
             self.named(place, |named| {
                 record.add_interval([0, place.rank, place.line, 0], named, metric, interval);
@@ -376,8 +377,15 @@ impl Bench<'_> {
             key => key.name(),
         };
         let keys = self.load.named.iter().filter(is_wanted);
-        keys.map(|key| (name(*key).to_owned(), value(*key)))
-            .collect()
+        let mut all: BTreeMap<String, f64> = keys
+            .map(|key| (name(*key).to_owned(), value(*key)))
+            .collect();
+        // Elsewhere it has the price that it has.
+        let crossing = self.figure.crossing;
+        if let Some(price) = crossing.filter(|_| self.clock == Clock::VirtualTime) {
+            all.insert("crossing".to_owned(), price.into());
+        }
+        all
     }
 
     /// Adds values of one place.

@@ -28,7 +28,7 @@ fn load_of(rest: &str) -> Load {
 fn what_is_not_named_has_a_value() {
     let figure = read(SERVERS).unwrap().remove(0);
     assert_eq!((figure.name.as_str(), figure.repeats), ("f", 2));
-    assert_eq!(figure.processors, 1);
+    assert_eq!((figure.processors, figure.crossing), (1, None));
     let load = load_of(SERVERS);
     assert_eq!(load.client, ClientKind::Lockstep);
     assert_eq!(load.amount, Amount::Requests(100));
@@ -87,6 +87,16 @@ fn errors_have_file_line_key_and_fix() {
         ("repeats = 0\n", 4, "repeats: 0: give 1 to 100"),
         ("repeats = \"two\"\n", 4, "in: repeats = \"two\""),
         ("processors = 0\n", 4, "processors: 0: give 1 to 1024"),
+        (
+            "crossing = 0\n",
+            4,
+            "crossing is for figures in virtual time",
+        ),
+        (
+            "processors = 4\ncrossing = -1\n",
+            5,
+            "crossing: -1: give 0 to 1000000",
+        ),
         (
             "calls = [\"getppid\"]\nserver = \"nginx\"\n",
             1,
