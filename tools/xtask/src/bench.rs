@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::boot::{self, AccelChoice, Guest, MachineArgs};
 use crate::exec;
+use crate::guard;
 use crate::paths::{self, Context};
 use crate::report;
 use crate::tools;
@@ -25,8 +26,8 @@ use crate::vtime;
 const DIR: &str = "configs/bench";
 /// What the figures have to show.
 const GOALS: &str = "configs/bench/goals.toml";
-/// How files of goals end, which lie beside those of figures.
-const GOALS_END: &str = "goals.toml";
+/// How files end that lie beside those of figures and are not measured with them.
+const OTHERS: [&str; 2] = ["goals.toml", "guard.toml"];
 /// Seconds until a guest is ended, if the user names none.
 const TIME_LIMIT: u64 = 8 * 3600;
 /// Instructions that a crossing costs more in virtual time: about what real
@@ -55,6 +56,16 @@ pub struct BenchArgs {
     #[arg(long, conflicts_with = "figures")]
     goals: bool,
 
+    /// Measure what ./x test guard measures, and compare it with its reference
+    ///
+    /// Exit status 1: more than 2 % was lost.
+    #[arg(long, conflicts_with_all = ["figures", "goals", "list", "quick"])]
+    guard: bool,
+
+    /// Make what is seen the reference
+    #[arg(long, requires = "guard")]
+    accept: bool,
+
     /// Fewer samples and requests: figures less exact
     #[arg(long)]
     quick: bool,
@@ -63,7 +74,7 @@ pub struct BenchArgs {
     machine: MachineArgs,
 
     /// Arguments of saio-bench, instead of figures
-    #[arg(last = true, value_name = "ARGS", conflicts_with_all = ["figures", "goals", "list", "quick"])]
+    #[arg(last = true, value_name = "ARGS", conflicts_with_all = ["figures", "goals", "guard", "list", "quick"])]
     args: Vec<String>,
 }
 
@@ -126,6 +137,9 @@ pub fn run(ctx: &Context, args: &BenchArgs) -> Result<i32> {
     if !args.args.is_empty() {
         return boot::bench(ctx, &args.machine, &args.args);
     }
+    if args.guard {
+        return guard::bench(ctx, args.accept);
+    }
     let names = match args.goals {
         true => needed(&ctx.root.join(GOALS))?,
         false => args.figures.clone(),
@@ -146,7 +160,7 @@ fn figures(dir: &Path) -> Result<Vec<Figure>> {
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|file| {
         let name = file.to_string_lossy();
-        name.ends_with(".toml") && !name.ends_with(GOALS_END)
+        name.ends_with(".toml") && !OTHERS.iter().any(|end| name.ends_with(end))
     });
     files.sort();
     let mut figures = Vec::new();
@@ -389,7 +403,11 @@ fn fetching<T>(
 }
 
 /// Copies results, each as a whole.
-fn fetch(from: &Path, to: &Path) -> Result<()> {
+///
+/// # Errors
+///
+/// They cannot be read or written.
+pub fn fetch(from: &Path, to: &Path) -> Result<()> {
     let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
     for entry in entries.flatten() {
         let path = entry.path();
