@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::client::{Lockstep, Wrk};
 use crate::docs::Docs;
+use crate::open_loop::OpenLoop;
 use crate::places::{self, Places};
 use crate::processors::Processors;
 use crate::server::crew::Crew;
@@ -165,6 +166,15 @@ impl Served {
             request,
             connections,
             pipeline,
+        }
+    }
+
+    /// A client whose requests come at their own pace.
+    pub fn open_loop<'a>(&'a self, request: &'a Request, connections: u32) -> OpenLoop<'a> {
+        OpenLoop {
+            dial: &self.dial,
+            request,
+            connections,
         }
     }
 

@@ -53,6 +53,14 @@ impl Clock {
         }
     }
 
+    /// Unit of time, and what nanoseconds are multiplied with.
+    pub fn time_unit(self) -> (&'static str, f64) {
+        match self {
+            Self::Wall => ("seconds", 1e-9),
+            Self::Icount | Self::VirtualTime => ("instructions", 1.0),
+        }
+    }
+
     /// What is said behind seconds.
     pub fn seconds(self) -> &'static str {
         match self {

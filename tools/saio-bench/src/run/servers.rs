@@ -2,6 +2,8 @@
 
 //! Servers under load, all variants side by side.
 
+mod latency;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -87,9 +89,11 @@ pub fn measure(
         return Ok(());
     }
     let is_virtual = clock == Clock::VirtualTime;
-    let notes = match is_virtual {
-        true => &VIRTUAL[..],
-        false => &NOTES[..],
+    let notes = match (is_virtual, &load.latency) {
+        (true, _) => &VIRTUAL[..],
+        (false, None) => &NOTES[..],
+        // It says what it is itself.
+        (false, Some(_)) => &[],
     };
     for note in notes {
         record.note((*note).to_owned());
@@ -117,14 +121,15 @@ pub fn measure(
     };
     let setups = bench.setups()?;
     let values = setups.len() * load.points().len() * bench.lines.len();
-    let rounds = figure.repeats as usize + usize::from(!is_virtual);
+    let is_counted = !is_virtual && load.latency.is_none();
+    let rounds = figure.repeats as usize + usize::from(is_counted);
     let mut progress = Progress::new(values * rounds, clock.seconds());
     let mut marks = Marks::default();
     for setup in &setups {
         setup.as_client(|| bench.samples(setup, record, &mut marks, &mut progress))?;
     }
     // In virtual time they are what they are anywhere else.
-    for setup in setups.iter().filter(|_| !is_virtual) {
+    for setup in setups.iter().filter(|_| is_counted) {
         setup.as_client(|| bench.counts(setup, record, &mut progress))?;
     }
     Ok(())
@@ -204,7 +209,8 @@ impl Bench<'_> {
                 let wrk: Wrk = self.stage.wrk(served, point.size, point.connections)?;
                 Ok(Box::new(wrk))
             }
-            ClientKind::Lockstep => {
+            // For warming up, any does.
+            ClientKind::Lockstep | ClientKind::OpenLoop => {
                 let (_, request) = self.requests(served.role.way, point.size)?;
                 let client = served.lockstep(request, point.connections, point.pipeline);
                 Ok(Box::new(client))
@@ -225,6 +231,7 @@ impl Bench<'_> {
             size,
             connections: WARM_CONNECTIONS,
             pipeline: 1,
+            load: 100,
         };
         measure::warm_up(&served.server, &*self.client(served, &point)?)
     }
@@ -247,6 +254,10 @@ impl Bench<'_> {
             servers.push((*line, served));
         }
         let points = self.load.points();
+        let capacities = match self.load.latency {
+            Some(_) => latency::capacities(self, &servers, record)?,
+            None => Vec::new(),
+        };
         for repeat in 0..self.figure.repeats as usize {
             for (index, point) in points.iter().enumerate() {
                 for turn in 0..servers.len() {
@@ -260,9 +271,14 @@ impl Bench<'_> {
                         rank: setup.index * points.len() + index,
                         line: number,
                     };
-                    let said = self
-                        .sample(&place, served, record, marks)
-                        .with_context(|| what.clone())?;
+                    let said = match &self.load.latency {
+                        Some(how) => {
+                            let turn = (how, repeat);
+                            latency::sample(self, &place, served, turn, &capacities, record)
+                        }
+                        None => self.sample(&place, served, record, marks),
+                    };
+                    let said = said.with_context(|| what.clone())?;
                     progress.done(&what, &said);
                     record.save()?;
                 }
@@ -370,6 +386,7 @@ impl Bench<'_> {
             Key::Pipeline => point.pipeline.into(),
             Key::Workers => setup.workers.into(),
             Key::Threads => setup.threads.into(),
+            Key::Load => point.load.into(),
         };
         let is_wanted = |key: &&Key| **key != Key::Sizes || self.load.axis == Key::Sizes;
         let name = |key| match key {

@@ -180,6 +180,46 @@ fn values_of_servers_are_checked() {
 }
 
 #[test]
+fn latency_has_a_load_a_pace_and_a_seed() {
+    let latency = SERVERS.replace("\"connections\"", "\"load\"")
+        + "client = \"open-loop\"\nload = [30, 90]\n";
+    let load = load_of(&latency);
+    assert_eq!(
+        (load.axis, load.load.as_slice()),
+        (Key::Load, &[30, 90][..])
+    );
+    let pace = |load: Load| load.latency.map(|latency| (latency.pace, latency.seed));
+    assert_eq!(pace(load), Some((Pace::Poisson, 1)));
+    let all = latency.clone() + "arrivals = \"constant\"\nseed = 7\n";
+    assert_eq!(pace(load_of(&all)), Some((Pace::Constant, 7)));
+    for (from, to, words) in [
+        ("load = [30, 90]\n", "", "load is missing: per cent"),
+        ("30, 90", "101", "load: 101: give 1 to 100"),
+        ("\"nopush\", ", "", "one without SAIO is needed"),
+        ("requests = 100", "seconds = 1.0", "needs requests instead"),
+        (
+            "\"open-loop\"",
+            "\"wrk\"",
+            "load is for client = \"open-loop\"",
+        ),
+        (
+            "\"nginx\"",
+            "\"nginx\"\nway = \"ktls\"",
+            "is for way = \"http\"",
+        ),
+        ("seed = 7", "seed = -1", "seed: -1: give 0"),
+        (
+            "\"constant\"",
+            "\"even\"",
+            "arrivals = \"even\": use constant, poisson",
+        ),
+    ] {
+        let error = refused(&all.replace(from, to));
+        assert!(error.contains(words), "{to}: {error}");
+    }
+}
+
+#[test]
 fn names_are_file_names_and_not_given_twice() {
     let twice = format!("{HEAD}{SERVERS}{HEAD}{SERVERS}");
     let error = parse(Path::new("f.toml"), &twice)
