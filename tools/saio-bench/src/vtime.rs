@@ -23,7 +23,7 @@ use crate::mark::mark;
 use crate::{machine, places};
 
 /// Says what time is on this machine; `./x` sets it.
-const INSTRUMENT: &str = "SAIO_INSTRUMENT";
+pub const INSTRUMENT: &str = "SAIO_INSTRUMENT";
 /// Iterations of the calibration's loop.
 const ITERATIONS: u64 = 10_000_000;
 /// System calls of the calibration.
