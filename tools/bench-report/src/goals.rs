@@ -6,6 +6,7 @@
 //! ```toml
 //! [[goal]]
 //! name = "server CPU at 64 connections"
+//! figure = "demo"
 //! workload = "nginx-1k"
 //! metric = "server_cpu"
 //! variant = "inline"
@@ -15,8 +16,14 @@
 //! ```
 //!
 //! A goal holds for every measured combination of parameters that it does not
-//! fix, and is judged by the worst of them.
+//! fix, and is judged by the worst of them. With `figure` only the results file
+//! of that name counts. With `than = { workers = 1 }` instead of `against` the
+//! variant has to be so many times better than itself at those parameters.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,18 +76,24 @@ struct File {
     goal: Vec<Entry>,
 }
 
+/// Names and values.
+type Parameters = BTreeMap<String, f64>;
+
 /// A goal as the file has it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: String,
+    figure: Option<String>,
     workload: String,
     metric: String,
     variant: String,
     #[serde(default, deserialize_with = "one_or_many")]
     against: Vec<String>,
     #[serde(default)]
-    parameters: std::collections::BTreeMap<String, f64>,
+    than: Parameters,
+    #[serde(default)]
+    parameters: Parameters,
     instrument: Option<InstrumentKind>,
     at_least: Option<f64>,
     at_most: Option<f64>,
@@ -105,6 +118,9 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
 enum Limit {
     /// At least so many times better than each of the variants named.
     Ratio(f64, Vec<String>),
+    /// At least so many times better than the same variant where these
+    /// parameters are different.
+    Growth(f64, Parameters),
     /// A median of at most so much, in the metric's unit.
     AtMost(f64),
     /// A median of at least so much, in the metric's unit.
@@ -182,7 +198,11 @@ fn parse(file: &Path, text: &str) -> Result<Vec<Goal>, GoalsError> {
 impl Entry {
     fn take_limit(&mut self) -> Result<Limit, &'static str> {
         let mut against = std::mem::take(&mut self.against);
+        let than = std::mem::take(&mut self.than);
         match (self.at_least, self.at_most, self.at_least_value) {
+            _ if !than.is_empty() && !against.is_empty() => Err("give against or than, not both"),
+            (Some(times), None, None) if !than.is_empty() => Ok(Limit::Growth(times, than)),
+            _ if !than.is_empty() => Err("than needs at_least, and nothing else, beside it"),
             (Some(times), None, None) => {
                 if against.is_empty() {
                     against.push(BEST_BASELINE.to_owned());
@@ -197,9 +217,25 @@ impl Entry {
     }
 }
 
-/// Judges every goal by what `collection` holds.
-pub fn check(goals: &[Goal], collection: &Collection) -> Vec<Outcome> {
-    goals.iter().map(|goal| goal.check(collection)).collect()
+/// Judges every goal by what `collection` holds. Figures that were left out,
+/// each with the reason, have no data, whatever there is of them.
+pub fn check(
+    goals: &[Goal],
+    collection: &Collection,
+    left_out: &[(String, String)],
+) -> Vec<Outcome> {
+    goals
+        .iter()
+        .map(|goal| {
+            let Some(figure) = &goal.entry.figure else {
+                return goal.check(collection);
+            };
+            match left_out.iter().find(|(name, _)| name == figure) {
+                Some((_, reason)) => goal.no_data(reason.clone()),
+                None => goal.check(&collection.of_figure(figure)),
+            }
+        })
+        .collect()
 }
 
 impl Goal {
@@ -211,7 +247,7 @@ impl Goal {
                 continue;
             }
             for &x in sheet.xs.iter().filter(|x| self.covers(sheet, **x)) {
-                match self.measure(sheet, x) {
+                match self.measure(collection, sheet, x) {
                     Ok(seen) => {
                         if worst.is_none_or(|(so_far, ..)| self.is_worse(seen, so_far)) {
                             worst = Some((seen, sheet, x));
@@ -226,15 +262,15 @@ impl Goal {
         }
         let Some((seen, sheet, x)) = worst else {
             let entry = &self.entry;
-            let what = format!(
+            return self.no_data(format!(
                 "no {} of {}, {}",
                 entry.metric, entry.workload, entry.variant
-            );
-            let at = table::parameters(&entry.parameters);
-            return self.outcome(Status::NoData, None, what, at);
+            ));
         };
         let (reached, found) = match self.limit {
-            Limit::Ratio(wanted, _) => (seen >= wanted, units::times(seen)),
+            Limit::Ratio(wanted, _) | Limit::Growth(wanted, _) => {
+                (seen >= wanted, units::times(seen))
+            }
             Limit::AtMost(wanted) => (seen <= wanted, in_unit(seen, sheet)),
             Limit::AtLeast(wanted) => (seen >= wanted, in_unit(seen, sheet)),
         };
@@ -262,7 +298,7 @@ impl Goal {
     }
 
     /// What the goal looks at, at the position `x`; what is missing otherwise.
-    fn measure(&self, sheet: &Sheet, x: f64) -> Result<f64, String> {
+    fn measure(&self, collection: &Collection, sheet: &Sheet, x: f64) -> Result<f64, String> {
         let median = |variant: &str| {
             sheet
                 .at(variant, x)
@@ -270,8 +306,13 @@ impl Goal {
                 .ok_or_else(|| format!("{variant} was not measured"))
         };
         let value = median(&self.entry.variant)?;
-        let Limit::Ratio(_, against) = &self.limit else {
-            return Ok(value);
+        let against = match &self.limit {
+            Limit::AtMost(_) | Limit::AtLeast(_) => return Ok(value),
+            Limit::Growth(_, than) => {
+                let base = self.base(collection, sheet, x, than)?;
+                return Ok(ratio(sheet.better, value, base));
+            }
+            Limit::Ratio(_, against) => against,
         };
         let mut worst = f64::INFINITY;
         for name in against {
@@ -288,10 +329,46 @@ impl Goal {
         Ok(worst)
     }
 
+    /// The median of the same variant at the position `x` of `sheet`, but with
+    /// the parameters `than`: it may be on another sheet.
+    fn base(
+        &self,
+        collection: &Collection,
+        sheet: &Sheet,
+        x: f64,
+        than: &Parameters,
+    ) -> Result<f64, String> {
+        let mut wanted = sheet.parameters(x);
+        wanted.extend(than.clone());
+        let of_the_same = |other: &&Sheet| {
+            other.setting == sheet.setting
+                && other.heading == sheet.heading
+                && other.workload == sheet.workload
+                && other.metric == sheet.metric
+        };
+        let mut found = collection.sheets.iter().filter(of_the_same);
+        found
+            .find_map(|other| {
+                let x = other.xs.iter().find(|x| other.parameters(**x) == wanted)?;
+                other.at(&self.entry.variant, *x)
+            })
+            .map(|summary| summary.median)
+            .ok_or_else(|| {
+                let at = table::parameters(&wanted);
+                format!("{} was not measured at {at}", self.entry.variant)
+            })
+    }
+
+    /// The verdict where nothing can be judged.
+    fn no_data(&self, reason: String) -> Outcome {
+        let at = table::parameters(&self.entry.parameters);
+        self.outcome(Status::NoData, None, reason, at)
+    }
+
     fn is_worse(&self, value: f64, than: f64) -> bool {
         match self.limit {
             Limit::AtMost(_) => value > than,
-            Limit::Ratio(..) | Limit::AtLeast(_) => value < than,
+            Limit::Ratio(..) | Limit::Growth(..) | Limit::AtLeast(_) => value < than,
         }
     }
 
@@ -300,6 +377,10 @@ impl Goal {
             Limit::Ratio(wanted, against) => (
                 *wanted,
                 format!("≥ {} {}", units::times(*wanted), against.join(", ")),
+            ),
+            Limit::Growth(wanted, than) => (
+                *wanted,
+                format!("≥ {} {}", units::times(*wanted), table::parameters(than)),
             ),
             Limit::AtMost(wanted) => (*wanted, format!("≤ {}", units::quantity(*wanted))),
             Limit::AtLeast(wanted) => (*wanted, format!("≥ {}", units::quantity(*wanted))),
@@ -339,87 +420,4 @@ pub fn table(outcomes: &[Outcome]) -> String {
             ]
         }),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::group::Source;
-    use crate::results::Results;
-
-    const SAMPLE: &str = include_str!("../tests/data/sample.json");
-
-    const HEAD: &str = "[[goal]]\nname = \"n\"\nworkload = \"nginx-1k\"\nvariant = \"inline\"\n";
-
-    fn sample() -> Collection {
-        let file = PathBuf::from("sample.json");
-        let results = Results::parse(&file, SAMPLE).unwrap();
-        Collection::of(vec![Source { file, results }])
-    }
-
-    fn judge(rest: &str) -> Outcome {
-        let goals = parse(Path::new("goals.toml"), &format!("{HEAD}{rest}")).unwrap();
-        check(&goals, &sample()).remove(0)
-    }
-
-    fn refuse(rest: &str) -> String {
-        match parse(Path::new("goals.toml"), &format!("{HEAD}{rest}")) {
-            Ok(_) => panic!("accepted: {rest}"),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn a_ratio_takes_the_better_baseline() {
-        let cpu = "metric = \"server_cpu\"\nparameters = { connections = 64 }\n";
-        let outcome = judge(&format!("{cpu}at_least = 1.08"));
-        assert_eq!(outcome.status, Status::Ok);
-        assert!((outcome.seen.unwrap() - 44_600.0 / 40_100.0).abs() < 1e-9);
-        assert_eq!(outcome.at, "connections = 64");
-        let outcome = judge(&format!("{cpu}against = \"default\"\nat_least = 1.2"));
-        assert_eq!(outcome.status, Status::Short);
-        assert_eq!(outcome.found, "1.195×");
-    }
-
-    #[test]
-    fn several_opponents_mean_the_best_of_them() {
-        let outcome = judge(
-            "metric = \"server_cpu\"\nparameters = { connections = 64 }\n\
-             against = [\"default\", \"nopush\"]\nat_least = 1",
-        );
-        assert_eq!(outcome.found, "1.112×");
-    }
-
-    #[test]
-    fn parameters_left_out_mean_all_of_them() {
-        let outcome = judge("metric = \"throughput\"\nat_least = 0.99");
-        assert_eq!(outcome.status, Status::Ok);
-        assert_eq!(outcome.at, "connections = 1");
-        let outcome = judge("metric = \"crossings\"\nat_most = 3.1");
-        assert_eq!(outcome.status, Status::Short);
-        assert_eq!(outcome.found, "4.000 calls/request");
-        let outcome = judge("metric = \"throughput\"\nat_least_value = 1000");
-        assert_eq!(outcome.status, Status::Ok);
-    }
-
-    #[test]
-    fn what_was_not_measured_is_no_data() {
-        let outcome = judge("metric = \"latency\"\nat_most = 1");
-        assert_eq!((outcome.status, outcome.seen), (Status::NoData, None));
-        let outcome = judge("metric = \"crossings\"\nparameters = { workers = 2 }\nat_most = 9");
-        assert_eq!(outcome.status, Status::NoData);
-        let outcome = judge("metric = \"throughput\"\nagainst = \"pool\"\nat_least = 1");
-        assert_eq!(outcome.status, Status::NoData);
-        assert_eq!(outcome.found, "pool was not measured");
-        let outcome = judge("metric = \"throughput\"\ninstrument = \"wall\"\nat_least = 1");
-        assert_eq!(outcome.status, Status::NoData);
-    }
-
-    #[test]
-    fn goals_that_make_no_sense_are_refused() {
-        assert!(refuse("metric = \"m\"").contains("exactly one of"));
-        assert!(refuse("metric = \"m\"\nat_most = 1\nat_least = 1").contains("exactly one of"));
-        assert!(refuse("metric = \"m\"\nat_most = 1\nagainst = \"x\"").contains("against needs"));
-        assert!(refuse("metric = \"m\"\nat_leest = 1").contains("goals.toml"));
-    }
 }

@@ -118,6 +118,12 @@ impl Collection {
         Ok(Self::of(sources))
     }
 
+    /// What the results file of this name holds.
+    pub fn of_figure(&self, name: &str) -> Self {
+        let is_it = |source: &&Source| source.file.file_stem().is_some_and(|stem| stem == name);
+        Self::of(self.sources.iter().filter(is_it).cloned().collect())
+    }
+
     /// Gathers the runs of `sources`.
     pub fn of(sources: Vec<Source>) -> Self {
         let mut settings = Vec::new();

@@ -4,7 +4,8 @@
 //!
 //! Programs that measure fill a [`results::Results`] and save it. From such
 //! files [`generate`] makes figures and a page, [`goals`] tells whether what
-//! was promised was reached, and [`compare`] names what became worse.
+//! was promised was reached, [`compare`] names what became worse, and [`guard`]
+//! what was lost against a reference.
 
 #![warn(missing_docs)]
 
@@ -14,6 +15,7 @@ pub mod fonts;
 pub mod generate;
 pub mod goals;
 pub mod group;
+pub mod guard;
 mod page;
 pub mod results;
 pub mod stats;

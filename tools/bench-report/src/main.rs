@@ -10,6 +10,7 @@ use bench_report::compare::{self, compare, Row};
 use bench_report::generate::{generate, Options};
 use bench_report::goals::{self, Status};
 use bench_report::group::Collection;
+use bench_report::guard::{self, Reference, Row as GuardRow, Thresholds};
 use bench_report::units;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -22,6 +23,9 @@ Examples:
       bench-report check results/ --goals goals.toml
   - Find what became more than 5 % worse:
       bench-report compare old/ new/ --threshold 5%
+  - Keep results as a reference, and later find what was lost:
+      bench-report guard results/ --reference reference.json --accept
+      bench-report guard results/ --reference reference.json
 
 Exit status: 0 all is well, 1 a goal was missed or something became worse,
 2 wrong usage or input that cannot be used.";
@@ -49,6 +53,7 @@ enum Command {
     ///
     ///   [[goal]]
     ///   name = "server CPU at 64 connections"
+    ///   figure = "demo"                   # of demo.json; left out: of all files
     ///   workload = "nginx-1k"
     ///   metric = "server_cpu"
     ///   variant = "inline"
@@ -58,7 +63,8 @@ enum Command {
     ///
     /// Instead of at_least and against, at_most or at_least_value limits the
     /// median itself, in the metric's unit. instrument = "icount" limits a goal
-    /// to one instrument.
+    /// to one instrument. than = { workers = 1 } instead of against compares
+    /// the variant with itself at those parameters.
     #[command(verbatim_doc_comment)]
     Check(Check),
     /// Name what became worse between two sets of results
@@ -66,6 +72,14 @@ enum Command {
     /// Fails if a median became worse by more than the threshold, or if
     /// something is no longer measured.
     Compare(Compare),
+    /// Find what was lost against a reference
+    ///
+    /// Fails if processor time of a request or call became more than the
+    /// threshold larger, or if something is not in both. Where versions given
+    /// by --made-with are not those of the reference, values are compared by
+    /// their relation to the best baseline that was measured beside them, and
+    /// --threshold-others counts.
+    Guard(Guard),
 }
 
 #[derive(Args)]
@@ -100,6 +114,10 @@ struct Check {
     /// The goals
     #[arg(long, value_name = "FILE")]
     goals: PathBuf,
+    /// A figure that could not be measured, and why: its goals have no data,
+    /// whatever the results have of it; repeat for several
+    #[arg(long, value_name = "FIGURE=REASON", value_parser = pair)]
+    left_out: Vec<(String, String)>,
     /// Print the goals and what became of them as JSON
     #[arg(long)]
     json: bool,
@@ -119,11 +137,37 @@ struct Compare {
     json: bool,
 }
 
+#[derive(Args)]
+struct Guard {
+    /// Results files, or directories of *.json
+    #[arg(required = true)]
+    results: Vec<PathBuf>,
+    /// The reference
+    #[arg(long, value_name = "FILE")]
+    reference: PathBuf,
+    /// Something that the results depend on; repeat for several
+    #[arg(long, value_name = "NAME=VERSION", value_parser = pair)]
+    made_with: Vec<(String, String)>,
+    /// Loss that is not worth a word: 2% or 0.02
+    #[arg(long, value_name = "PART", default_value = "2%", value_parser = threshold)]
+    threshold: f64,
+    /// The same where versions differ
+    #[arg(long, value_name = "PART", default_value = "5%", value_parser = threshold)]
+    threshold_others: f64,
+    /// Write the results to the reference instead
+    #[arg(long, conflicts_with = "json")]
+    accept: bool,
+    /// Print every value with its reference as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Generate(arguments) => arguments.run(),
         Command::Check(arguments) => arguments.run(),
         Command::Compare(arguments) => arguments.run(),
+        Command::Guard(arguments) => arguments.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -157,7 +201,7 @@ impl Generate {
 impl Check {
     fn run(self) -> Result<bool> {
         let goals = goals::load(&self.goals)?;
-        let outcomes = goals::check(&goals, &Collection::load(&self.results)?);
+        let outcomes = goals::check(&goals, &Collection::load(&self.results)?, &self.left_out);
         if self.json {
             print_json(&outcomes)?;
         } else {
@@ -165,7 +209,12 @@ impl Check {
         }
         let missed = outcomes.iter().filter(|o| o.status != Status::Ok).count();
         if missed > 0 {
-            eprintln!("{missed} of {} goals not reached", outcomes.len());
+            let no_data = outcomes.iter().filter(|o| o.status == Status::NoData);
+            eprintln!(
+                "{missed} of {} goals not reached, {} of them for want of data",
+                outcomes.len(),
+                no_data.count()
+            );
         }
         Ok(missed == 0)
     }
@@ -199,6 +248,45 @@ impl Compare {
     }
 }
 
+/// A name and what is said of it: `nginx=1.22.1`.
+fn pair(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, said)) if !name.is_empty() => Ok((name.to_owned(), said.to_owned())),
+        _ => Err("give two words with = between them, such as nginx=1.22.1".to_owned()),
+    }
+}
+
+impl Guard {
+    fn run(self) -> Result<bool> {
+        let made_with = self.made_with.into_iter().collect();
+        let seen = Reference::of(&Collection::load(&self.results)?, made_with);
+        ensure!(
+            !seen.values.is_empty(),
+            "the results have no processor time, so there is nothing to guard"
+        );
+        if self.accept {
+            seen.save(&self.reference)?;
+            let values = seen.values.len();
+            print(&format!("{}: {values} values", self.reference.display()))?;
+            return Ok(true);
+        }
+        let thresholds = Thresholds {
+            same: self.threshold,
+            others: self.threshold_others,
+        };
+        let report = Reference::load(&self.reference)?.judge(&seen, thresholds);
+        if self.json {
+            print_json(&report)?;
+        } else {
+            for difference in &report.differences {
+                print(difference)?;
+            }
+            print(&guard::table(&report.rows))?;
+        }
+        Ok(!report.rows.iter().any(GuardRow::is_failure))
+    }
+}
+
 /// A part of one: `2%` or `0.02`.
 fn threshold(text: &str) -> std::result::Result<f64, String> {
     let (number, unit) = match text.strip_suffix('%') {
@@ -228,6 +316,14 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_said_may_have_any_sign() {
+        let expected = ("pool".to_owned(), "a=b".to_owned());
+        assert_eq!(pair("pool=a=b"), Ok(expected));
+        assert!(pair("pool").is_err());
+        assert!(pair("=x").is_err());
     }
 
     #[test]

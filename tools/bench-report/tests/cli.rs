@@ -188,7 +188,7 @@ fn check_fails_when_a_goal_is_missed_or_unmeasured() {
     let goals = data("goals.toml");
     let output = run(&["check", text(&poor), "--goals", text(&goals), "--json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("2 of 3 goals not reached"));
+    assert!(stderr(&output).contains("2 of 3 goals not reached, 1 of them for want of data"));
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value[0]["status"], "short");
     assert_eq!(value[1]["status"], "no-data");
@@ -274,4 +274,33 @@ fn help_says_how_to_start() {
     }
     assert_eq!(run(&[]).status.code(), Some(2));
     assert_eq!(run(&["generate"]).status.code(), Some(2));
+}
+
+#[test]
+fn guard_fails_on_a_loss_and_accepts_what_it_is_told_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let slower = changed(directory.path(), |results| {
+        for run in &mut results.runs {
+            run.samples.iter_mut().for_each(|sample| *sample *= 1.03);
+        }
+    });
+    let (sample, reference) = (data("sample.json"), directory.path().join("ref.json"));
+    let guard = |results: &Path, more: &[&str]| {
+        let reference = ["--reference", text(&reference)];
+        run(&[&["guard", text(results)], &reference[..], more].concat())
+    };
+    let output = guard(&sample, &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("ref.json (--reference)"));
+    let version = ["--made-with", "nginx=1.22"];
+    let accepted = guard(&sample, &[&version[..], &["--accept"]].concat());
+    assert_eq!(accepted.status.code(), Some(0), "{}", stderr(&accepted));
+    assert!(guard(&sample, &version).status.success());
+    let output = guard(&slower, &version);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("worse"));
+    // Everything is slower, so SAIO gains as much as before.
+    let output = guard(&slower, &["--made-with", "nginx=1.26"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("nginx: the reference has 1.22, here is 1.26"));
 }

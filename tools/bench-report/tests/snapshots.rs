@@ -13,7 +13,7 @@ fn said(args: &[&str]) -> String {
 #[test]
 fn help() {
     insta::assert_snapshot!("help", said(&["--help"]));
-    for verb in ["generate", "check", "compare"] {
+    for verb in ["generate", "check", "compare", "guard"] {
         insta::assert_snapshot!(format!("help_{verb}"), said(&[verb, "--help"]));
     }
 }

@@ -2,6 +2,7 @@
 
 //! Measures servers with and without SAIO, and compares what they answer.
 
+mod arrivals;
 mod client;
 mod crossings;
 mod demo;
@@ -13,6 +14,7 @@ mod load;
 mod machine;
 mod mark;
 mod measure;
+mod open_loop;
 mod peer;
 mod places;
 mod processors;

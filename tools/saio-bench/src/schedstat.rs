@@ -3,6 +3,7 @@
 //! Processor time of a process, exact to the nanosecond.
 
 use std::fs;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,10 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub fn cpu_ns(pid: u32) -> Result<u64> {
     let file = format!("/proc/{pid}/schedstat");
     let text = fs::read_to_string(&file).with_context(|| {
-        format!("cannot read {file}; the kernel needs CONFIG_SCHED_INFO (SCHEDSTATS)")
+        match Path::new(&format!("/proc/{pid}")).exists() {
+            true => format!("cannot read {file}; the kernel needs CONFIG_SCHED_INFO (SCHEDSTATS)"),
+            false => format!("thread {pid} has ended"),
+        }
     })?;
     parse(&text).with_context(|| format!("{file} is not understood: {text:?}"))
 }
@@ -73,6 +77,12 @@ fn parse(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_ended_is_not_taken_for_a_missing_option() {
+        let error = cpu_ns(u32::MAX).unwrap_err().to_string();
+        assert_eq!(error, format!("thread {} has ended", u32::MAX));
+    }
 
     #[test]
     fn first_field_counts() {

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::client::{Lockstep, Wrk};
 use crate::docs::Docs;
+use crate::open_loop::OpenLoop;
 use crate::places::{self, Places};
 use crate::processors::Processors;
 use crate::server::crew::Crew;
@@ -131,6 +132,18 @@ impl Role {
     }
 }
 
+impl Role {
+    /// The processors that nobody but the server uses, and its pool, if it has one.
+    pub fn own_processors(&self) -> Vec<usize> {
+        let Some(all) = &self.processors else {
+            return Vec::new();
+        };
+        let has_pool = matches!(self.variant.mode(), Some(Mode::Pool | Mode::Auto));
+        let pool = all.pool.iter().filter(|_| has_pool);
+        all.server.iter().chain(pool).copied().collect()
+    }
+}
+
 /// A server that runs.
 pub struct Served {
     /// What it is
@@ -153,6 +166,15 @@ impl Served {
             request,
             connections,
             pipeline,
+        }
+    }
+
+    /// A client whose requests come at their own pace.
+    pub fn open_loop<'a>(&'a self, request: &'a Request, connections: u32) -> OpenLoop<'a> {
+        OpenLoop {
+            dial: &self.dial,
+            request,
+            connections,
         }
     }
 
@@ -323,6 +345,21 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_belongs_to_those_who_use_it() {
+        let role = |variant| Role {
+            processors: Some(Processors {
+                server: vec![0, 1],
+                pool: vec![2],
+                client: vec![3],
+            }),
+            ..Role::nginx(variant)
+        };
+        assert_eq!(role(Variant::Inline).own_processors(), [0, 1]);
+        assert_eq!(role(Variant::Auto).own_processors(), [0, 1, 2]);
+        assert!(Role::nginx(Variant::Pool).own_processors().is_empty());
+    }
 
     #[test]
     fn sizes() {

@@ -23,7 +23,7 @@ use crate::mark::mark;
 use crate::{machine, places};
 
 /// Says what time is on this machine; `./x` sets it.
-const INSTRUMENT: &str = "SAIO_INSTRUMENT";
+pub const INSTRUMENT: &str = "SAIO_INSTRUMENT";
 /// Iterations of the calibration's loop.
 const ITERATIONS: u64 = 10_000_000;
 /// System calls of the calibration.
@@ -63,11 +63,13 @@ pub struct VtimeArgs {
 }
 
 /// What was done between two marks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interval {
     begin: u8,
     end: u8,
     requests: u64,
+    /// Processors that nobody but the server used, and its pool
+    server: Vec<usize>,
 }
 
 /// Numbers of marks, each given once.
@@ -114,6 +116,7 @@ impl Marks {
             begin,
             end,
             requests,
+            server: Vec::new(),
         })
     }
 }
@@ -142,8 +145,17 @@ pub fn save(file: &Path, results: &Results, intervals: &[Vec<Interval>]) -> Resu
 }
 
 impl Interval {
-    fn to_json(self) -> Value {
-        json!({"begin": self.begin, "end": self.end, "requests": self.requests})
+    /// The same, with the processors that nobody but the server used, and its pool.
+    pub fn with_server(self, server: Vec<usize>) -> Self {
+        Self { server, ..self }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut value = json!({"begin": self.begin, "end": self.end, "requests": self.requests});
+        if !self.server.is_empty() {
+            value["server"] = json!(self.server);
+        }
+        value
     }
 }
 
@@ -243,6 +255,7 @@ mod tests {
                 begin: 2 * index,
                 end: 2 * index + 1,
                 requests: 7,
+                server: Vec::new(),
             };
             assert_eq!(interval, wanted);
         }
@@ -261,11 +274,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("r.json");
         let mut marks = Marks::default();
-        let intervals = vec![vec![marks.around(5, || Ok(())).unwrap()]];
+        let mut interval = |server| marks.around(5, || Ok(())).unwrap().with_server(server);
+        let intervals = vec![vec![interval(vec![]), interval(vec![0, 2])]];
         save(&file, &results(vec!["w".to_owned()]), &intervals).unwrap();
         let value: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         let run = &value["runs"][0];
-        assert_eq!(run["marks"], json!([{"begin": 0, "end": 1, "requests": 5}]));
+        let marks = json!([
+            {"begin": 0, "end": 1, "requests": 5},
+            {"begin": 2, "end": 3, "requests": 5, "server": [0, 2]},
+        ]);
+        assert_eq!(run["marks"], marks);
         assert_eq!(run["samples"], json!([]));
         // Without the samples nobody takes them for results.
         assert!(Results::load(&file).is_err());

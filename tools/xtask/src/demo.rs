@@ -79,7 +79,8 @@ pub fn run(ctx: &Context, args: &DemoArgs) -> Result<i32> {
         return Ok(0);
     }
     println!("{}", summary(&results.join("demo.json"))?);
-    report::check_goals(ctx, GOALS);
+    // Missing one is no failure of the demo.
+    report::check_goals(ctx, GOALS, &[]);
     println!("report: {}", page.display());
     Ok(0)
 }

@@ -11,6 +11,7 @@ mod demo;
 mod eta;
 mod exec;
 mod fuzz;
+mod guard;
 mod guestlog;
 mod initramfs;
 mod kbuild;
@@ -100,7 +101,7 @@ enum Action {
     /// Run all tests, or those whose name contains FILTER
     ///
     /// The last line counts them; the exit status is 1 if one failed. Names
-    /// begin with host, patches, guest, servers or debug.
+    /// begin with host, patches, guest, guard, servers or debug.
     #[command(after_long_help = "Examples:\n  \
         What needs no guest:\n    ./x test host\n  \
         One unit test:\n    ./x test host::tests::ring::wraps\n  \
@@ -155,6 +156,8 @@ enum Action {
     /// instead; what that writes to $SAIO_OUT comes back.
     #[command(after_long_help = "Examples:\n  \
         What is there, and two of it:\n    ./x bench --list\n    ./x bench redis tls\n  \
+        What the goals need, and each goal with its figure:\n    ./x bench --goals\n  \
+        Was something lost?\n    ./x bench --guard\n  \
         All of it, less exact:\n    ./x bench --quick\n  \
         Where KVM works, in seconds:\n    ./x bench --accel kvm --cpus 4 connections\n  \
         Anything else that saio-bench can do:\n    ./x bench -- --help\n  \

@@ -3,6 +3,7 @@
 //! `./x test`: the steps in order, and the account of what passed.
 
 mod fuzz;
+mod guard;
 mod guest;
 mod host;
 mod kernel;
@@ -16,7 +17,7 @@ use crate::ktap::Outcome;
 use crate::paths::Context;
 
 /// First parts of the tests' names.
-const GROUPS: [&str; 5] = ["host", "patches", "guest", "servers", "debug"];
+const GROUPS: [&str; 6] = ["host", "patches", "guest", "guard", "servers", "debug"];
 
 /// Runs all tests, or those that the filter selects; returns the exit status.
 ///
@@ -33,6 +34,7 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     kernel::run(ctx, &mut report);
     guest::self_tests(ctx, &mut report);
     vtime::run(ctx, &mut report);
+    guard::run(ctx, &mut report);
     fuzz::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
     guest::debug_self_tests(ctx, &mut report);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::arrivals::Pace;
 use crate::client::Amount;
 use crate::stage::{Size, Variant};
 use crate::verify::subjects::{Subject, Way};
@@ -23,6 +24,8 @@ pub struct Figure {
     pub label: Option<String>,
     /// Processors that it needs
     pub processors: usize,
+    /// Instructions that a crossing costs more in virtual time, where the file says
+    pub crossing: Option<u32>,
     /// Samples of each value
     pub repeats: u32,
     /// What a reader has to know besides
@@ -65,6 +68,19 @@ pub struct Load {
     pub workers: Vec<u32>,
     /// Threads of the pool
     pub threads: Vec<u32>,
+    /// Per cent of what the server can answer
+    pub load: Vec<u32>,
+    /// How requests come, where latency is measured
+    pub latency: Option<Latency>,
+}
+
+/// How requests come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// How they follow each other
+    pub pace: Pace,
+    /// Of one seed they come the same way each time; each repeat has the next one
+    pub seed: u64,
 }
 
 /// Something that can vary along a figure.
@@ -80,16 +96,19 @@ pub enum Key {
     Workers,
     /// Threads of the pool
     Threads,
+    /// Per cent of what the server can answer
+    Load,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Sizes,
         Self::Connections,
         Self::Pipeline,
         Self::Workers,
         Self::Threads,
+        Self::Load,
     ];
 
     /// As files have it.
@@ -100,6 +119,7 @@ impl Key {
             Self::Pipeline => "pipeline",
             Self::Workers => "workers",
             Self::Threads => "threads",
+            Self::Load => "load",
         }
     }
 }
@@ -111,6 +131,8 @@ pub enum ClientKind {
     Wrk,
     /// All connections in step, for any protocol
     Lockstep,
+    /// Requests at their own pace, which shows how long they take
+    OpenLoop,
 }
 
 /// System calls of one thread, in batches.
@@ -187,6 +209,8 @@ pub struct Point {
     pub connections: u32,
     /// Requests at once on each
     pub pipeline: u32,
+    /// Per cent of what the server can answer, where latency is measured
+    pub load: u32,
 }
 
 impl Load {
@@ -201,11 +225,14 @@ impl Load {
         let mut points = Vec::new();
         for size in 0..self.sizes.len() {
             for &pipeline in &self.pipeline {
-                points.extend(self.connections.iter().map(|&connections| Point {
-                    size,
-                    connections,
-                    pipeline,
-                }));
+                for &connections in &self.connections {
+                    points.extend(self.load.iter().map(|&load| Point {
+                        size,
+                        connections,
+                        pipeline,
+                        load,
+                    }));
+                }
             }
         }
         points
@@ -267,7 +294,8 @@ mod tests {
             Point {
                 size: 0,
                 connections: 8,
-                pipeline: 16
+                pipeline: 16,
+                load: 1
             }
         );
         assert_eq!(load.workload(&points[0]), "redis");

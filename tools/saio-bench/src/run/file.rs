@@ -14,8 +14,9 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::figure::{Batches, Call, ClientKind, Figure, Key, Load, What};
+use super::figure::{Batches, Call, ClientKind, Figure, Key, Latency, Load, What};
 use super::value::{Bad, List, Place, Reader};
+use crate::arrivals::Pace;
 use crate::client::Amount;
 use crate::stage::{Size, Variant};
 use crate::verify::subjects::{Subject, Way, SUBJECTS};
@@ -36,6 +37,7 @@ struct Entry {
     notes: Vec<String>,
     label: Option<String>,
     processors: Option<Spanned<i64>>,
+    crossing: Option<Spanned<i64>>,
     repeats: Option<Spanned<i64>>,
     variants: List<String>,
     // Servers
@@ -50,6 +52,9 @@ struct Entry {
     pipeline: List<i64>,
     workers: List<i64>,
     threads: List<i64>,
+    load: List<i64>,
+    arrivals: Option<Spanned<String>>,
+    seed: Option<Spanned<i64>>,
     // Calls
     calls: List<String>,
     batch: List<i64>,
@@ -124,6 +129,7 @@ impl Reader<'_> {
             Some(number) => self.number("processors", number, 1..=1024)?,
             None => 1,
         };
+        let crossing = self.crossing(&entry, processors)?;
         let repeats = match &entry.repeats {
             Some(number) => self.number("repeats", number, 1..=100)? as u32,
             None => 2,
@@ -139,10 +145,24 @@ impl Reader<'_> {
             title: entry.title.into_inner(),
             label: entry.label,
             processors: processors as usize,
+            crossing,
             repeats,
             notes: entry.notes,
             what,
         })
+    }
+
+    /// What a crossing costs: something that can be chosen in virtual time only.
+    fn crossing(&self, entry: &Entry, processors: i64) -> Result<Option<u32>, Bad> {
+        let Some(crossing) = &entry.crossing else {
+            return Ok(None);
+        };
+        if processors == 1 {
+            let problem = "crossing is for figures in virtual time: add processors, or take it out";
+            return self.bad(&crossing.span(), problem.into());
+        }
+        let price = self.number("crossing", crossing, 0..=1_000_000)?;
+        Ok(Some(price as u32))
     }
 
     fn variants(&self, entry: &Entry) -> Result<Vec<Variant>, Bad> {
@@ -177,6 +197,8 @@ impl Reader<'_> {
         let pipeline = numbers(Key::Pipeline, &entry.pipeline, 128)?;
         let workers = numbers(Key::Workers, &entry.workers, 64)?;
         let threads = numbers(Key::Threads, &entry.threads, 64)?;
+        let load = numbers(Key::Load, &entry.load, 100)?;
+        let latency = self.latency(entry, client, &variants)?;
         let sizes = match &entry.sizes {
             Some(list) => {
                 named.insert(Key::Sizes);
@@ -200,9 +222,57 @@ impl Reader<'_> {
             pipeline,
             workers,
             threads,
+            load,
+            latency,
         };
         self.check_pipeline(entry, &load)?;
         Ok(load)
+    }
+
+    /// How requests come at their own pace; none where they do not.
+    fn latency(
+        &self,
+        entry: &Entry,
+        client: ClientKind,
+        variants: &[Variant],
+    ) -> Result<Option<Latency>, Bad> {
+        let only = "is for client = \"open-loop\": take it out";
+        let spans = [
+            ("load", entry.load.as_ref().map(Spanned::span)),
+            ("arrivals", entry.arrivals.as_ref().map(Spanned::span)),
+            ("seed", entry.seed.as_ref().map(Spanned::span)),
+        ];
+        if client != ClientKind::OpenLoop {
+            let there = spans.into_iter().find_map(|(key, span)| Some((key, span?)));
+            return match there {
+                Some((key, span)) => self.bad(&span, format!("{key} {only}")),
+                None => Ok(None),
+            };
+        }
+        if entry.load.is_none() {
+            return self.missing("load", "per cent, for example load = [30, 60, 90]");
+        }
+        if let Some(seconds) = &entry.seconds {
+            let problem = "seconds: client = \"open-loop\" needs requests instead";
+            return self.bad(&seconds.span(), problem.into());
+        }
+        if !variants.iter().any(|variant| variant.is_baseline()) {
+            let problem = "variants: one without SAIO is needed, as load is per cent of what it \
+                           can answer: add \"default\"";
+            return self.bad(&self.span, problem.into());
+        }
+        let pace = match &entry.arrivals {
+            Some(pace) => {
+                let names = Pace::ALL.map(Pace::name);
+                Pace::ALL[self.one_of("arrivals", pace, &names)?]
+            }
+            None => Pace::Poisson,
+        };
+        let seed = match &entry.seed {
+            Some(seed) => self.number("seed", seed, 0..=i64::from(u32::MAX))? as u64,
+            None => 1,
+        };
+        Ok(Some(Latency { pace, seed }))
     }
 
     fn ways(&self, entry: &Entry, server: &'static Subject) -> Result<Vec<&'static Way>, Bad> {
@@ -241,10 +311,19 @@ impl Reader<'_> {
         let Some(client) = &entry.client else {
             return Ok(ClientKind::Lockstep);
         };
-        if self.one_of("client", client, &["lockstep", "wrk"])? == 0 {
+        let chosen = self.one_of("client", client, &["lockstep", "wrk", "open-loop"])?;
+        let is_plain = ways.len() == 1 && std::ptr::eq(ways[0], &server.ways[0]);
+        if chosen == 0 {
             return Ok(ClientKind::Lockstep);
         }
-        let is_plain = ways.len() == 1 && std::ptr::eq(ways[0], &server.ways[0]);
+        if chosen == 2 {
+            if is_plain && ways[0].name == "http" {
+                return Ok(ClientKind::OpenLoop);
+            }
+            let problem = "client = \"open-loop\" is for way = \"http\" of servers that have it \
+                           first: use \"lockstep\" here";
+            return self.bad(&client.span(), problem.into());
+        }
         if server.name != "nginx" || !is_plain {
             let problem = "client = \"wrk\" is for server = \"nginx\" with way = \"http\", which \
                            counts its requests: use \"lockstep\" here";
@@ -321,8 +400,9 @@ impl Reader<'_> {
     fn check_pipeline(&self, entry: &Entry, load: &Load) -> Result<(), Bad> {
         let most = load.pipeline.iter().copied().max().unwrap_or(1);
         let span = entry.pipeline.as_ref().map_or(0..0, Spanned::span);
-        if load.client == ClientKind::Wrk && most > 1 {
-            let problem = "pipeline: wrk sends one request at a time: use client = \"lockstep\"";
+        if load.client != ClientKind::Lockstep && most > 1 {
+            let problem =
+                "pipeline: this client sends one request at a time: use client = \"lockstep\"";
             return self.bad(&span, problem.into());
         }
         match load.ways.iter().find(|way| way.at_once < most as usize) {
@@ -348,6 +428,9 @@ impl Reader<'_> {
             ("pipeline", entry.pipeline.is_some()),
             ("workers", entry.workers.is_some()),
             ("threads", entry.threads.is_some()),
+            ("load", entry.load.is_some()),
+            ("arrivals", entry.arrivals.is_some()),
+            ("seed", entry.seed.is_some()),
         ];
         if let Some((key, _)) = of_servers.iter().find(|(_, is_there)| *is_there) {
             let problem = format!("{key} belongs to servers: take it out");

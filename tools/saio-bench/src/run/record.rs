@@ -58,6 +58,14 @@ impl Clock {
         self == Self::Wall
     }
 
+    /// Unit of time, and what nanoseconds are multiplied with.
+    pub fn time_unit(self) -> (&'static str, f64) {
+        match self {
+            Self::Wall => ("seconds", 1e-9),
+            Self::Icount | Self::VirtualTime => ("instructions", 1.0),
+        }
+    }
+
     fn instrument(self) -> Instrument {
         let (kind, detail) = match self {
             Self::Wall => (InstrumentKind::Wall, "the system's clock"),

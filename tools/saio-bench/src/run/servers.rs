@@ -2,6 +2,8 @@
 
 //! Servers under load, all variants side by side.
 
+mod latency;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,7 +35,7 @@ const LOCKSTEP: &str = "The client is in lockstep: it sends on every connection,
 
 /// Said of each figure in virtual time.
 const VIRTUAL: [&str; 2] = [
-    "Servers, pools and clients have processors of their own: the first are the workers', the next the pool's, the rest the client's. time is what passes on them from one response to the next, the reciprocal of throughput; busy is what all processors did for it together, and busy_cpuN one of them. A thread of the pool that looks for work is busy.",
+    "Servers, pools and clients have processors of their own: the first are the workers', the next the pool's, the rest the client's. time is what passes on them from one response to the next, the reciprocal of throughput; busy is what all processors did for it together, busy_server those of the server and of the pool that it uses, and busy_cpuN one of them. A thread of the pool that looks for work is busy.",
     "Memory is equally near to all processors, and interrupts between them have no price: what moves between them looks better than it is.",
 ];
 /// In virtual time the guest's clock shows the host's, and an instruction takes 10 to 100 ns of it: threads of pools would
@@ -87,9 +89,11 @@ pub fn measure(
         return Ok(());
     }
     let is_virtual = clock == Clock::VirtualTime;
-    let notes = match is_virtual {
-        true => &VIRTUAL[..],
-        false => &NOTES[..],
+    let notes = match (is_virtual, &load.latency) {
+        (true, _) => &VIRTUAL[..],
+        (false, None) => &NOTES[..],
+        // It says what it is itself.
+        (false, Some(_)) => &[],
     };
     for note in notes {
         record.note((*note).to_owned());
@@ -117,14 +121,15 @@ pub fn measure(
     };
     let setups = bench.setups()?;
     let values = setups.len() * load.points().len() * bench.lines.len();
-    let rounds = figure.repeats as usize + usize::from(!is_virtual);
+    let is_counted = !is_virtual && load.latency.is_none();
+    let rounds = figure.repeats as usize + usize::from(is_counted);
     let mut progress = Progress::new(values * rounds, clock.is_wall());
     let mut marks = Marks::default();
     for setup in &setups {
         setup.as_client(|| bench.samples(setup, record, &mut marks, &mut progress))?;
     }
     // In virtual time they are what they are anywhere else.
-    for setup in setups.iter().filter(|_| !is_virtual) {
+    for setup in setups.iter().filter(|_| is_counted) {
         setup.as_client(|| bench.counts(setup, record, &mut progress))?;
     }
     Ok(())
@@ -204,7 +209,8 @@ impl Bench<'_> {
                 let wrk: Wrk = self.stage.wrk(served, point.size, point.connections)?;
                 Ok(Box::new(wrk))
             }
-            ClientKind::Lockstep => {
+            // For warming up, any does.
+            ClientKind::Lockstep | ClientKind::OpenLoop => {
                 let (_, request) = self.requests(served.role.way, point.size)?;
                 let client = served.lockstep(request, point.connections, point.pipeline);
                 Ok(Box::new(client))
@@ -225,6 +231,7 @@ impl Bench<'_> {
             size,
             connections: WARM_CONNECTIONS,
             pipeline: 1,
+            load: 100,
         };
         measure::warm_up(&served.server, &*self.client(served, &point)?)
     }
@@ -247,6 +254,10 @@ impl Bench<'_> {
             servers.push((*line, served));
         }
         let points = self.load.points();
+        let capacities = match self.load.latency {
+            Some(_) => latency::capacities(self, &servers, record)?,
+            None => Vec::new(),
+        };
         for repeat in 0..self.figure.repeats as usize {
             for (index, point) in points.iter().enumerate() {
                 for turn in 0..servers.len() {
@@ -260,9 +271,14 @@ impl Bench<'_> {
                         rank: setup.index * points.len() + index,
                         line: number,
                     };
-                    let said = self
-                        .sample(&place, served, record, marks)
-                        .with_context(|| what.clone())?;
+                    let said = match &self.load.latency {
+                        Some(how) => {
+                            let turn = (how, repeat);
+                            latency::sample(self, &place, served, turn, &capacities, record)
+                        }
+                        None => self.sample(&place, served, record, marks),
+                    };
+                    let said = said.with_context(|| what.clone())?;
                     progress.done(&what, &said);
                     record.save()?;
                 }
@@ -286,7 +302,8 @@ impl Bench<'_> {
         let amount = self.load.amount_at(place.point);
         let (unit, scale) = self.clock.cpu_unit("request");
         if self.clock == Clock::VirtualTime {
-            let interval = measure::interval(&served.server, &*client, amount, marks)?;
+            let interval = measure::interval(&served.server, &*client, amount, marks)?
+                .with_server(served.role.own_processors());
             let metric = ("time", unit.as_str(), Better::Lower);
             self.named(place, |named| {
                 record.add_interval([0, place.rank, place.line, 0], named, metric, interval);
@@ -369,6 +386,7 @@ impl Bench<'_> {
             Key::Pipeline => point.pipeline.into(),
             Key::Workers => setup.workers.into(),
             Key::Threads => setup.threads.into(),
+            Key::Load => point.load.into(),
         };
         let is_wanted = |key: &&Key| **key != Key::Sizes || self.load.axis == Key::Sizes;
         let name = |key| match key {
@@ -376,8 +394,15 @@ impl Bench<'_> {
             key => key.name(),
         };
         let keys = self.load.named.iter().filter(is_wanted);
-        keys.map(|key| (name(*key).to_owned(), value(*key)))
-            .collect()
+        let mut all: BTreeMap<String, f64> = keys
+            .map(|key| (name(*key).to_owned(), value(*key)))
+            .collect();
+        // Elsewhere it has the price that it has.
+        let crossing = self.figure.crossing;
+        if let Some(price) = crossing.filter(|_| self.clock == Clock::VirtualTime) {
+            all.insert("crossing".to_owned(), price.into());
+        }
+        all
     }
 
     /// Adds values of one place.

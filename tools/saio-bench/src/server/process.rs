@@ -18,9 +18,13 @@ use nix::unistd::{Pid, User};
 use super::group::Group;
 use super::{give, Site, LOG};
 use crate::stats::{self, Stats};
+use crate::vtime;
 
 /// How long a server may take to start or to stop.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// The same where the clock counts instructions: it goes on to the next timer while the machine waits for the host's
+/// files, so that a minute may pass within moments.
+const START_LIMIT_ICOUNT: Duration = Duration::from_secs(3600);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(20);
@@ -115,17 +119,21 @@ impl Process {
 
     fn wait_until_ready(&mut self) -> Result<()> {
         let start = Instant::now();
+        let limit = match std::env::var(vtime::INSTRUMENT).as_deref() {
+            Ok("icount") => START_LIMIT_ICOUNT,
+            _ => START_LIMIT,
+        };
         while TcpStream::connect(self.address).is_err()
             || (self.habits.has_master && self.workers().is_empty())
         {
             if let Some(status) = self.master.try_wait()? {
                 bail!("{} ended with {status}:\n{}", self.label(), self.logs());
             }
-            if start.elapsed() > START_LIMIT {
+            if start.elapsed() > limit {
                 bail!(
                     "{} does not listen after {} s:\n{}",
                     self.label(),
-                    START_LIMIT.as_secs(),
+                    limit.as_secs(),
                     self.logs()
                 );
             }

@@ -11,10 +11,10 @@
 //! for each sample: the numbers of the marks before and after it, and what to
 //! divide by. Here it becomes a run of the same name whose samples are the time
 //! between the marks; one for each virtual CPU, with the metric `busy_cpuN`: the
-//! part of it that the CPU did not spend on waiting for work; and one with their
-//! sum, `busy`.
+//! part of it that the CPU did not spend on waiting for work; one with their
+//! sum, `busy`; and, where the marks say by `"server": [0, 1]` which CPUs are the
+//! server's, one with the sum of these, `busy_server`.
 
-use std::iter;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context as _, Result};
@@ -31,6 +31,8 @@ struct Interval {
     begin: u8,
     end: u8,
     requests: u64,
+    #[serde(default)]
+    server: Vec<usize>,
 }
 
 /// Joins a results file with the report; one without marks stays as it is.
@@ -88,6 +90,17 @@ fn join_run(mut run: Value, report: &Report) -> Result<Vec<Value>> {
             samples.push(each(before.busy(), after.busy()));
         }
     }
+    // No CPU is the server's where they are shared.
+    let mut of_server = Vec::new();
+    for (sample, interval) in intervals.iter().enumerate() {
+        if !interval.server.is_empty() {
+            let values = interval.server.iter().map(|cpu| {
+                let value = busy.get(*cpu).and_then(|samples| samples.get(sample));
+                value.with_context(|| format!("there is no CPU {cpu}"))
+            });
+            of_server.push(values.sum::<Result<f64>>()?);
+        }
+    }
     let sum: Vec<f64> = (0..time.len())
         .map(|sample| busy.iter().filter_map(|samples| samples.get(sample)).sum())
         .collect();
@@ -95,7 +108,12 @@ fn join_run(mut run: Value, report: &Report) -> Result<Vec<Value>> {
     let derived = each_cpu.map(|(cpu, samples)| (format!("busy_cpu{cpu}"), samples));
     run["samples"] = json!(time);
     let mut runs = vec![run.clone()];
-    for (metric, samples) in iter::once(("busy".to_string(), &sum)).chain(derived) {
+    let sums = [("busy", &sum), ("busy_server", &of_server)];
+    let sums = sums.map(|(metric, samples)| (metric.to_string(), samples));
+    for (metric, samples) in sums.into_iter().chain(derived) {
+        if samples.is_empty() {
+            continue;
+        }
         run["metric"] = json!(metric);
         run["samples"] = json!(samples);
         runs.push(run.clone());
@@ -200,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn a_server_has_cpus_of_its_own() {
+        let mut results = results(json!([
+            {"begin": 0, "end": 1, "requests": 4, "server": [0, 1]},
+            {"begin": 2, "end": 3, "requests": 1, "server": [1]},
+        ]));
+        assert!(join(&mut results, &report()).unwrap());
+        let run = &results["runs"][2];
+        assert_eq!(run["metric"], json!("busy_server"));
+        assert_eq!(run["samples"], json!([123.0, 0.0]));
+    }
+
+    #[test]
     fn results_without_marks_stay_as_they_are() {
         let mut results = json!({"schema": 1, "runs": [{"samples": [1.0]}]});
         let before = results.clone();
@@ -218,6 +248,10 @@ mod tests {
                 "no requests",
             ),
             (json!([0, 1]), "marks of a run"),
+            (
+                json!([{"begin": 0, "end": 1, "requests": 1, "server": [2]}]),
+                "no CPU 2",
+            ),
         ] {
             let error = join(&mut results(marks), &report()).unwrap_err();
             assert!(format!("{error:#}").contains(word), "{error:#}");

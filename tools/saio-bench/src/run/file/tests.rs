@@ -28,7 +28,7 @@ fn load_of(rest: &str) -> Load {
 fn what_is_not_named_has_a_value() {
     let figure = read(SERVERS).unwrap().remove(0);
     assert_eq!((figure.name.as_str(), figure.repeats), ("f", 2));
-    assert_eq!(figure.processors, 1);
+    assert_eq!((figure.processors, figure.crossing), (1, None));
     let load = load_of(SERVERS);
     assert_eq!(load.client, ClientKind::Lockstep);
     assert_eq!(load.amount, Amount::Requests(100));
@@ -87,6 +87,16 @@ fn errors_have_file_line_key_and_fix() {
         ("repeats = 0\n", 4, "repeats: 0: give 1 to 100"),
         ("repeats = \"two\"\n", 4, "in: repeats = \"two\""),
         ("processors = 0\n", 4, "processors: 0: give 1 to 1024"),
+        (
+            "crossing = 0\n",
+            4,
+            "crossing is for figures in virtual time",
+        ),
+        (
+            "processors = 4\ncrossing = -1\n",
+            5,
+            "crossing: -1: give 0 to 1000000",
+        ),
         (
             "calls = [\"getppid\"]\nserver = \"nginx\"\n",
             1,
@@ -167,6 +177,46 @@ fn values_of_servers_are_checked() {
          pipeline = [1, 2]\nrequests = 9\nvariants = [\"inline\"]\n",
     );
     assert!(error.contains("takes 1 at once"), "{error}");
+}
+
+#[test]
+fn latency_has_a_load_a_pace_and_a_seed() {
+    let latency = SERVERS.replace("\"connections\"", "\"load\"")
+        + "client = \"open-loop\"\nload = [30, 90]\n";
+    let load = load_of(&latency);
+    assert_eq!(
+        (load.axis, load.load.as_slice()),
+        (Key::Load, &[30, 90][..])
+    );
+    let pace = |load: Load| load.latency.map(|latency| (latency.pace, latency.seed));
+    assert_eq!(pace(load), Some((Pace::Poisson, 1)));
+    let all = latency.clone() + "arrivals = \"constant\"\nseed = 7\n";
+    assert_eq!(pace(load_of(&all)), Some((Pace::Constant, 7)));
+    for (from, to, words) in [
+        ("load = [30, 90]\n", "", "load is missing: per cent"),
+        ("30, 90", "101", "load: 101: give 1 to 100"),
+        ("\"nopush\", ", "", "one without SAIO is needed"),
+        ("requests = 100", "seconds = 1.0", "needs requests instead"),
+        (
+            "\"open-loop\"",
+            "\"wrk\"",
+            "load is for client = \"open-loop\"",
+        ),
+        (
+            "\"nginx\"",
+            "\"nginx\"\nway = \"ktls\"",
+            "is for way = \"http\"",
+        ),
+        ("seed = 7", "seed = -1", "seed: -1: give 0"),
+        (
+            "\"constant\"",
+            "\"even\"",
+            "arrivals = \"even\": use constant, poisson",
+        ),
+    ] {
+        let error = refused(&all.replace(from, to));
+        assert!(error.contains(words), "{to}: {error}");
+    }
 }
 
 #[test]
