@@ -23,7 +23,9 @@
 #include <net/tcp.h>
 
 /* How long a call that must not block waits for a flow that is being sent. */
-#define SAIO_WAIT_NS	(100 * NSEC_PER_MSEC)
+#define SAIO_WAIT	(HZ / 10)
+/* For how long none waits on flows of a ring for which one has waited in vain. */
+#define SAIO_NO_WAIT	HZ
 
 static struct workqueue_struct *saio_wq;
 /* A close may wait for the socket lock; it must not hold up what others send. */
@@ -162,6 +164,7 @@ void saio_home_init(struct saio_home *home)
 	INIT_LIST_HEAD(&home->ready);
 	home->pool = NULL;
 	home->slot = 0;
+	home->no_wait = jiffies;
 }
 
 bool saio_home_has_ready(const struct saio_home *home)
@@ -319,6 +322,9 @@ bool saio_sock_park(struct saio_sock *ss)
 {
 	struct sock *sk = ss->sock->sk;
 
+	/* Who waits for those who are at it has nobody to wait for now. */
+	if (test_bit(SAIO_SOCK_WANTED_BIT, &ss->state))
+		wake_up_all(&ss->drained);
 	add_wait_queue(&ss->sock->wq.wait, &ss->wait);
 	/* As tcp_poll(): without this bit nobody tells us that there is space. */
 	set_bit(SOCK_NOSPACE, &ss->sock->flags);
@@ -423,16 +429,21 @@ static bool saio_sock_turn_away(struct saio_sock *ss)
 /*
  * Whether the flow is idle, now or soon. A peer that does not read is not waited
  * for, nor is an owner that has to dispatch: only those who are at it, as who
- * wants the lock of the socket waits for them.
+ * wants the lock of the socket waits for them. Where those have too much to do, or
+ * cannot go on, one call finds out and not each.
  */
 static bool saio_sock_idle_soon(struct saio_sock *ss)
 {
+	struct saio_home *home = ss->home;
+
 	if (!saio_sock_turn_away(ss))
 		return true;
-	if (saio_rs_flow_runs(ss))
-		wait_event_interruptible_hrtimeout(ss->drained,
-			!test_bit(SAIO_SOCK_WANTED_BIT, &ss->state),
-			ns_to_ktime(SAIO_WAIT_NS));
+	if (time_before(jiffies, READ_ONCE(home->no_wait)))
+		return false;
+	if (!wait_event_killable_timeout(ss->drained,
+			!test_bit(SAIO_SOCK_WANTED_BIT, &ss->state) ||
+			!saio_rs_flow_runs(ss), SAIO_WAIT))
+		WRITE_ONCE(home->no_wait, jiffies + SAIO_NO_WAIT);
 	return !saio_sock_turn_away(ss);
 }
 

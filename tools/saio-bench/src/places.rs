@@ -3,7 +3,7 @@
 //! Where things are: the tree's configurations, the preload library, and where files may be written.
 
 use std::env;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
@@ -135,8 +135,12 @@ pub fn output(file: &Path) -> Result<PathBuf> {
         );
     }
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
-    tempfile::Builder::new()
-        .tempfile_in(dir.unwrap_or(Path::new(".")))
-        .with_context(|| format!("cannot write {}; name another file", file.display()))?;
+    let tried = match fs::metadata(&file) {
+        Ok(found) if found.is_file() => OpenOptions::new().append(true).open(&file).map(drop),
+        // A pipe or a device: to open it may wait.
+        Ok(_) => Ok(()),
+        Err(_) => tempfile::tempfile_in(dir.unwrap_or(Path::new("."))).map(drop),
+    };
+    tried.with_context(|| format!("cannot write {}; name another file", file.display()))?;
     Ok(file)
 }

@@ -53,8 +53,8 @@ impl TimeLeft {
 
 /// The number of a step and how many there are, at the beginning of a line.
 fn step(head: &[u8]) -> Option<(u32, u32)> {
-    let (numbers, _) = std::str::from_utf8(head).ok()?.split_once(": ")?;
-    let (done, total) = numbers.split_once('/')?;
+    let head = String::from_utf8_lossy(head);
+    let (done, total) = head.split_once(": ")?.0.split_once('/')?;
     Some((done.parse().ok()?, total.parse().ok()?))
 }
 

@@ -55,12 +55,14 @@ struct saio_mem {
  *	reference
  * @pool: Rust object Pool, to which the ring is attached; NULL: the workqueue
  * @slot: place of the ring in that pool
+ * @no_wait: until when nobody waits for those who are at a flow, in jiffies
  */
 struct saio_home {
 	spinlock_t lock;
 	struct list_head ready;
 	void *pool;
 	u32 slot;
+	unsigned long no_wait;
 };
 
 void saio_home_init(struct saio_home *home);

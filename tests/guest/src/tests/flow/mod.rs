@@ -8,6 +8,7 @@ pub mod blocking_writer;
 pub mod busy;
 pub mod close_now;
 pub mod cork_entry;
+pub mod direct_write;
 pub mod ebusy;
 pub mod epollout_edge;
 pub mod epollout_level;
