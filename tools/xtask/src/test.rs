@@ -6,6 +6,7 @@ mod fuzz;
 mod guest;
 mod host;
 mod kernel;
+mod kunit;
 mod vtime;
 
 use std::fmt::Display;
@@ -16,7 +17,7 @@ use crate::ktap::Outcome;
 use crate::paths::Context;
 
 /// First parts of the tests' names.
-const GROUPS: [&str; 5] = ["host", "patches", "guest", "servers", "debug"];
+const GROUPS: [&str; 6] = ["host", "patches", "guest", "servers", "kunit", "debug"];
 
 /// Runs all tests, or those that the filter selects; returns the exit status.
 ///
@@ -35,6 +36,7 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     vtime::run(ctx, &mut report);
     fuzz::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
+    kunit::run(ctx, &mut report);
     guest::debug_self_tests(ctx, &mut report);
     fuzz::run_on_debug(ctx, &mut report);
     if list || ctx.dry_run {
