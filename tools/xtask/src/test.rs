@@ -7,6 +7,7 @@ mod guest;
 mod host;
 mod kernel;
 mod kunit;
+mod seccomp;
 mod vtime;
 
 use std::fmt::Display;
@@ -33,6 +34,7 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     host::run(ctx, &mut report);
     kernel::run(ctx, &mut report);
     guest::self_tests(ctx, &mut report);
+    seccomp::run(ctx, &mut report);
     vtime::run(ctx, &mut report);
     fuzz::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
