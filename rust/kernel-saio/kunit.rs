@@ -79,7 +79,7 @@ macro_rules! suite {
 
             static mut CASES: [kunit_case; LEN] = [
                 $({
-                    unsafe extern "C" fn run(_: *mut kunit) {
+                    extern "C" fn run(_: *mut kunit) {
                         $module::$test();
                     }
                     $crate::kunit::case(kernel::c_str!(stringify!($test)), run)
