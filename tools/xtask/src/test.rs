@@ -18,7 +18,7 @@ use crate::ktap::Outcome;
 use crate::paths::Context;
 
 /// First parts of the tests' names.
-const GROUPS: [&str; 6] = ["host", "patches", "guest", "servers", "kunit", "debug"];
+const GROUPS: [&str; 6] = ["host", "patches", "guest", "servers", "debug", "kunit"];
 
 /// Runs all tests, or those that the filter selects; returns the exit status.
 ///
@@ -38,8 +38,8 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     vtime::run(ctx, &mut report);
     fuzz::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
-    kunit::run(ctx, &mut report);
     guest::debug_self_tests(ctx, &mut report);
+    kunit::run(ctx, &mut report);
     fuzz::run_on_debug(ctx, &mut report);
     if list || ctx.dry_run {
         return Ok(0);
@@ -54,6 +54,8 @@ struct Report {
     list: bool,
     passed: usize,
     skipped: usize,
+    /// The results of KUnit were read.
+    kunit_done: bool,
     failures: Vec<String>,
 }
 

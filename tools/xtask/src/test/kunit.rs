@@ -18,10 +18,10 @@ const GROUP: &str = "kunit";
 /// Seconds for the boot, under emulation.
 const TIME_LIMIT: u64 = 900;
 
-/// Boots the debug kernel and accounts for what it has printed. Only that kernel knows the names, so it
-/// is asked only if the filter names the group.
+/// Boots the debug kernel, unless that was done already, and accounts for what it has printed. Only that
+/// kernel knows the names, so it is asked only if the filter names the group.
 pub fn run(ctx: &Context, report: &mut Report) {
-    if !report.wants_group(GROUP) {
+    if !report.wants_group(GROUP) || report.kunit_done {
         return;
     }
     if report.list {
@@ -31,7 +31,10 @@ pub fn run(ctx: &Context, report: &mut Report) {
     match boot(ctx) {
         // A dry run
         Ok(None) => {}
-        Ok(Some(outcome)) => judge(report, &outcome),
+        Ok(Some(outcome)) => {
+            take(report, &outcome);
+            judge(report, &outcome);
+        }
         Err(error) => report.record(&format!("{GROUP}::boot"), failure(format!("{error:#}"))),
     }
 }
@@ -48,7 +51,12 @@ fn boot(ctx: &Context) -> Result<Option<qemu::Outcome>> {
     guest.run(ctx, &["true".to_string()], &mut |_| {})
 }
 
-fn judge(report: &mut Report, outcome: &qemu::Outcome) {
+/// Accounts for what KUnit has printed in a boot of the debug kernel, if it is the first one.
+pub fn take(report: &mut Report, outcome: &qemu::Outcome) {
+    if !report.wants_group(GROUP) || report.kunit_done {
+        return;
+    }
+    report.kunit_done = true;
     let Account { results, problems } = read(&outcome.log);
     for TestResult { name, outcome } in results {
         let name = format!("{GROUP}::{name}");
@@ -56,20 +64,26 @@ fn judge(report: &mut Report, outcome: &qemu::Outcome) {
             report.record(&name, outcome);
         }
     }
-    let log = format!("full log: {}", outcome.log_path.display());
-    let mut check = |name: &str, problems: &[String]| {
-        let outcome = if problems.is_empty() {
-            Outcome::Pass
-        } else {
-            failure(format!("{}\n{log}", problems.join("\n")))
-        };
-        report.record(&format!("{GROUP}::{name}"), outcome);
-    };
-    check("plan", &problems);
-    check("kernel-log", &outcome.complaints);
+    check(report, "plan", &problems, outcome);
+}
+
+/// What a boot for nothing but these tests has to be as well.
+fn judge(report: &mut Report, outcome: &qemu::Outcome) {
+    check(report, "kernel-log", &outcome.complaints, outcome);
     if outcome.timed_out || outcome.status != Some(0) {
-        check("boot", &[guestlog::tail(&outcome.log, TAIL)]);
+        let tail = guestlog::tail(&outcome.log, TAIL);
+        check(report, "boot", &[tail], outcome);
     }
+}
+
+fn check(report: &mut Report, name: &str, problems: &[String], outcome: &qemu::Outcome) {
+    let result = if problems.is_empty() {
+        Outcome::Pass
+    } else {
+        let path = outcome.log_path.display();
+        failure(format!("{}\nfull log: {path}", problems.join("\n")))
+    };
+    report.record(&format!("{GROUP}::{name}"), result);
 }
 
 /// What KUnit has printed.
