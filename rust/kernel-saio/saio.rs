@@ -16,11 +16,14 @@
 //! | [`mem`] | shared memory |
 //! | [`glue`] | wrappers around C |
 //! | [`logic`] | everything that needs no kernel; tested on the host |
+//! | `kunit` | tests that run at boot, if the kernel has them |
 
 mod enter;
 mod errno;
 mod flow;
 mod glue;
+#[cfg(CONFIG_SAIO_KUNIT_TEST)]
+mod kunit;
 // Both sides of the mapping are in there, and pub for the host crate; one is used here.
 #[allow(dead_code, unreachable_pub)]
 #[path = "logic/mod.rs"]

@@ -121,16 +121,19 @@ impl Chain {
     }
 }
 
-#[cfg(test)]
-mod tests {
+#[cfg(any(test, CONFIG_SAIO_KUNIT_TEST))]
+#[warn(dead_code)]
+pub(crate) mod tests {
     use super::{flags::*, *};
+    #[cfg(not(test))]
+    use crate::kunit::{assert, assert_eq};
 
     fn ctl(arg: u32, back: u32) -> u32 {
         arg | back << 8
     }
 
-    #[test]
-    fn open_fstat_read_close() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn open_fstat_read_close() {
         let mut c = Chain::new();
         let mut a = [0; 6];
         assert_eq!(c.admit(LINK, 0, &mut a), Ok(()));
@@ -149,8 +152,8 @@ mod tests {
         assert!(!c.open());
     }
 
-    #[test]
-    fn failed_source_cancels_all_that_hang_on_it() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn failed_source_cancels_all_that_hang_on_it() {
         let mut c = Chain::new();
         let mut a = [0; 6];
         c.done(LINK, -2);
@@ -164,8 +167,8 @@ mod tests {
         assert_eq!(c.admit(0, 0, &mut a), Ok(()));
     }
 
-    #[test]
-    fn hardlink_goes_on_but_failed_source_does_not() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn hardlink_goes_on_but_failed_source_does_not() {
         let mut c = Chain::new();
         let mut a = [0; 6];
         c.done(HARDLINK, -9);
@@ -177,8 +180,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn contradictions_are_invalid() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn contradictions_are_invalid() {
         let mut a = [0; 6];
         let c = Chain::new();
         for (f, x) in [
@@ -203,8 +206,8 @@ mod tests {
         assert_eq!(c.admit(RESULT_TO_ARG | FLOW, ctl(3, 1), &mut a), Ok(()));
     }
 
-    #[test]
-    fn long_chain_keeps_the_newest_results() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn long_chain_keeps_the_newest_results() {
         let mut c = Chain::new();
         for i in 0..100 {
             c.done(LINK, i);

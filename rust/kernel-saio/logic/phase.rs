@@ -90,12 +90,15 @@ impl PhaseWord {
     }
 }
 
-#[cfg(all(test, not(loom)))]
-mod tests {
+#[cfg(all(any(test, CONFIG_SAIO_KUNIT_TEST), not(loom)))]
+#[warn(dead_code)]
+pub(crate) mod tests {
     use super::*;
+    #[cfg(not(test))]
+    use crate::kunit::{assert, assert_eq};
 
-    #[test]
-    fn begin_and_finish_by_turns() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn begin_and_finish_by_turns() {
         let word = PhaseWord::new();
         assert!(!word.finish());
         assert!(word.begin());
@@ -104,8 +107,8 @@ mod tests {
         assert!(word.begin());
     }
 
-    #[test]
-    fn who_has_the_lock_keeps_others_away() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn who_has_the_lock_keeps_others_away() {
         let word = PhaseWord::new();
         assert_eq!(word.freeze(), Phase::Idle);
         assert!(!word.begin());
@@ -121,8 +124,8 @@ mod tests {
         assert!(word.begin());
     }
 
-    #[test]
-    fn what_has_to_be_looked_at_is() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn what_has_to_be_looked_at_is() {
         let word = PhaseWord::new();
         for (phase, simple) in [
             (Phase::Idle, false),

@@ -643,21 +643,20 @@ pub fn reason(nr: u16) -> &'static str {
     rule(nr).map_or(UNKNOWN, |rule| rule.reason)
 }
 
-#[cfg(test)]
-mod tests {
-    extern crate std;
-
+#[cfg(any(test, CONFIG_SAIO_KUNIT_TEST))]
+#[warn(dead_code)]
+pub(crate) mod tests {
     use super::*;
+    #[cfg(not(test))]
+    use crate::kunit::{assert, assert_eq};
 
-    fn by_name(name: &str) -> &'static Rule {
-        TABLE
-            .iter()
-            .find(|rule| rule.name == name)
-            .unwrap_or_else(|| panic!("no row for {name}"))
+    /// Whether there is a row of that name, and `f` says so of it.
+    fn row(name: &str, f: impl FnOnce(&Rule) -> bool) -> bool {
+        TABLE.iter().find(|rule| rule.name == name).is_some_and(f)
     }
 
-    #[test]
-    fn rows_are_sorted_unique_and_consistent() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn rows_are_sorted_unique_and_consistent() {
         for pair in TABLE.windows(2) {
             assert!(pair[0].nr < pair[1].nr, "{} out of order", pair[1].name);
         }
@@ -676,8 +675,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn dangerous_calls_are_never_allowed() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn dangerous_calls_are_never_allowed() {
         let groups: &[&[&str]] = &[
             // They read or rewrite the saved user registers, or do not return.
             &["fork", "vfork", "clone", "clone3", "execve", "execveat"],
@@ -704,14 +703,13 @@ mod tests {
             &["process_vm_readv", "process_vm_writev", "uselib"],
         ];
         for name in groups.iter().copied().flatten() {
-            let rule = by_name(name);
-            assert_eq!(rule.class, Class::Never, "{name}");
-            assert!(!lookup(rule.nr).allowed(), "{name}");
+            let never = |rule: &Rule| rule.class == Class::Never && !lookup(rule.nr).allowed();
+            assert!(row(name, never), "{name}");
         }
     }
 
-    #[test]
-    fn unknown_numbers_are_denied() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn unknown_numbers_are_denied() {
         for nr in (336..424).chain(463..1000).chain(1004..=u16::MAX) {
             assert_eq!(lookup(nr), Packed::NEVER, "{nr}");
             assert_eq!(name(nr), None, "{nr}");
@@ -719,8 +717,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn lookup_agrees_with_the_table() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn lookup_agrees_with_the_table() {
         let mut rows = TABLE.iter().peekable();
         for nr in 0..=u16::MAX {
             let packed = lookup(nr);
@@ -740,8 +738,8 @@ mod tests {
         assert!(rows.next().is_none());
     }
 
-    #[test]
-    fn flows_take_exactly_the_write_side() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn flows_take_exactly_the_write_side() {
         let expected = [
             "write",
             "writev",
@@ -754,14 +752,17 @@ mod tests {
         let detached = TABLE.iter().filter(|rule| rule.detached);
         assert_eq!(detached.count(), expected.len());
         for name in expected {
-            let rule = by_name(name);
-            assert!(rule.detached && rule.class == Class::Inline, "{name}");
-            assert_eq!(rule.fds & 1, 1, "{name}: args[0] names the flow");
+            let detached = |rule: &Rule| rule.detached && rule.class == Class::Inline;
+            assert!(row(name, detached), "{name}");
+            assert!(
+                row(name, |rule| rule.fds & 1 == 1),
+                "{name}: args[0] names the flow"
+            );
         }
     }
 
-    #[test]
-    fn temporary_masks_are_known() {
+    #[cfg_attr(test, test)]
+    pub(crate) fn temporary_masks_are_known() {
         let expected = [
             ("pselect6", 5),
             ("ppoll", 3),
@@ -772,13 +773,17 @@ mod tests {
         let masks = TABLE.iter().filter(|rule| rule.sigmask_arg.is_some());
         assert_eq!(masks.count(), expected.len());
         for (name, arg) in expected {
-            assert_eq!(lookup(by_name(name).nr).sigmask_arg(), Some(arg), "{name}");
+            let has = |rule: &Rule| lookup(rule.nr).sigmask_arg() == Some(arg);
+            assert!(row(name, has), "{name}");
         }
     }
 
     /// Compares with the kernel's own list, if `SAIO_SYSCALL_TBL` names a `syscall_64.tbl`.
+    #[cfg(test)]
     #[test]
     fn table_covers_the_kernel() {
+        extern crate std;
+
         let Some(path) = std::env::var_os("SAIO_SYSCALL_TBL") else {
             std::println!("SKIP: SAIO_SYSCALL_TBL not set");
             return;

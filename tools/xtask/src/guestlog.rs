@@ -19,7 +19,7 @@ pub fn tail(log: &str, lines: usize) -> String {
 }
 
 /// Strips the time stamp of printk.
-fn message(line: &str) -> &str {
+pub fn message(line: &str) -> &str {
     let line = line.trim_end();
     match line
         .strip_prefix('[')

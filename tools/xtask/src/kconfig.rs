@@ -18,9 +18,9 @@ pub enum Config {
     Plain,
     /// The patched kernel with SAIO, and Rust, off.
     Off,
-    /// As plain, with KASAN, lockdep, kmemleak and other checks.
+    /// As plain, with unit tests, KASAN, lockdep, kmemleak and other checks.
     Debug,
-    /// As plain, but only for clippy to look at: its objects are not those of a kernel.
+    /// As plain with unit tests, but only for clippy to look at: its objects are not those of a kernel.
     #[value(skip)]
     Clippy,
 }
@@ -39,9 +39,10 @@ impl Config {
     /// Names of its fragments, in order.
     pub fn fragments(self) -> &'static [&'static str] {
         match self {
-            Config::Plain | Config::Clippy => &["base", "server", "rust", "saio"],
+            Config::Plain => &["base", "server", "rust", "saio"],
             Config::Off => &["base", "server", "saio-off"],
-            Config::Debug => &["base", "server", "rust", "saio", "debug"],
+            Config::Debug => &["base", "server", "rust", "saio", "kunit", "debug"],
+            Config::Clippy => &["base", "server", "rust", "saio", "kunit"],
         }
     }
 

@@ -53,9 +53,8 @@ impl Parser {
             self.running = Some(name.to_string());
             return done.into_iter().collect();
         }
-        if let Some(plan) = line.strip_prefix("1..") {
-            let count = plan.split_whitespace().next();
-            self.planned = count.and_then(|count| count.parse().ok());
+        if let Some(planned) = plan_line(line) {
+            self.planned = Some(planned);
             return Vec::new();
         }
         let Some((passed, name, directive)) = result_line(line) else {
@@ -65,12 +64,11 @@ impl Parser {
         let mut done: Vec<TestResult> = self.complete().into_iter().collect();
         self.seen += 1;
         self.running = None;
-        let (word, reason) = directive.split_once(' ').unwrap_or((directive, ""));
-        if word.eq_ignore_ascii_case("skip") {
+        if let Some(reason) = skipped(directive) {
             self.notes.clear();
             done.push(TestResult {
                 name: name.to_string(),
-                outcome: Outcome::Skip(reason.trim().to_string()),
+                outcome: Outcome::Skip(reason.to_string()),
             });
         } else if passed {
             self.notes.clear();
@@ -114,8 +112,20 @@ impl Parser {
     }
 }
 
+/// How many tests `1..N` announces.
+pub fn plan_line(line: &str) -> Option<usize> {
+    let count = line.strip_prefix("1..")?.split_whitespace().next()?;
+    count.parse().ok()
+}
+
+/// The reason of a directive that says that the test was skipped.
+pub fn skipped(directive: &str) -> Option<&str> {
+    let (word, reason) = directive.split_once(' ').unwrap_or((directive, ""));
+    word.eq_ignore_ascii_case("skip").then_some(reason.trim())
+}
+
 /// Splits `ok 1 - name # directive`.
-fn result_line(line: &str) -> Option<(bool, &str, &str)> {
+pub fn result_line(line: &str) -> Option<(bool, &str, &str)> {
     let (passed, rest) = match line.strip_prefix("ok ") {
         Some(rest) => (true, rest),
         None => (false, line.strip_prefix("not ok ")?),

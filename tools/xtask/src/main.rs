@@ -101,7 +101,7 @@ enum Action {
     /// Run all tests, or those whose name contains FILTER
     ///
     /// The last line counts them; the exit status is 1 if one failed. Names
-    /// begin with host, patches, guest, guard, servers or debug.
+    /// begin with host, patches, guest, guard, servers, kunit or debug.
     #[command(after_long_help = "Examples:\n  \
         What needs no guest:\n    ./x test host\n  \
         One unit test:\n    ./x test host::tests::ring::wraps\n  \

@@ -7,6 +7,8 @@ mod guard;
 mod guest;
 mod host;
 mod kernel;
+mod kunit;
+mod seccomp;
 mod vtime;
 
 use std::fmt::Display;
@@ -17,7 +19,9 @@ use crate::ktap::Outcome;
 use crate::paths::Context;
 
 /// First parts of the tests' names.
-const GROUPS: [&str; 6] = ["host", "patches", "guest", "guard", "servers", "debug"];
+const GROUPS: [&str; 7] = [
+    "host", "patches", "guest", "guard", "servers", "debug", "kunit",
+];
 
 /// Runs all tests, or those that the filter selects; returns the exit status.
 ///
@@ -33,11 +37,13 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     host::run(ctx, &mut report);
     kernel::run(ctx, &mut report);
     guest::self_tests(ctx, &mut report);
+    seccomp::run(ctx, &mut report);
     vtime::run(ctx, &mut report);
     guard::run(ctx, &mut report);
     fuzz::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
     guest::debug_self_tests(ctx, &mut report);
+    kunit::run(ctx, &mut report);
     fuzz::run_on_debug(ctx, &mut report);
     if list || ctx.dry_run {
         return Ok(0);
@@ -52,6 +58,8 @@ struct Report {
     list: bool,
     passed: usize,
     skipped: usize,
+    /// The results of KUnit were read.
+    kunit_done: bool,
     failures: Vec<String>,
 }
 

@@ -307,4 +307,15 @@ void saio_rs_flow_stale(struct saio_sock *ss);
 int saio_rs_flow_shutdown(struct saio_sock *ss, int how);
 void saio_rs_flow_drop(struct saio_sock *ss);
 
+#ifdef CONFIG_SAIO_KUNIT_TEST
+unsigned long saio_test_user_page(void);
+bool saio_test_has_call(unsigned int nr);
+unsigned long saio_test_vm_flags(unsigned long addr);
+int saio_test_layout(unsigned int i);
+int saio_test_socket(int type, bool connected);
+void saio_test_settle(void);
+bool saio_test_has_flow(unsigned int fd);
+void saio_test_close(unsigned int fd);
+#endif
+
 #endif /* _LINUX_SAIO_GLUE_H */

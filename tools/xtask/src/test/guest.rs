@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use saio_init::{OUT_DIR, STATUS_INIT_FAILED, STATUS_TIMED_OUT};
 
-use super::{failure, Report};
+use super::{failure, kunit, Report};
 use crate::boot::{Guest, MachineArgs, TAIL};
 use crate::exec;
 use crate::fuzz::DEBUG_FACTOR;
@@ -288,6 +288,9 @@ fn boot_ktap(ctx: &Context, report: &mut Report, place: &Place, argv: &[String])
         failed,
         ..
     } = results;
+    if place.config == Config::Debug {
+        kunit::take(report, &outcome);
+    }
 
     let complete = judge(report, group, &outcome, &parser, failed);
     if complete {
