@@ -27,7 +27,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
 
-    /// Samples of each value [default: 2]
+    /// Samples of each value [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeats: Option<u32>,
 
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn the_figure_is_what_the_help_says() {
         let figure = figure().unwrap();
-        assert_eq!(figure.repeats, 2);
+        assert_eq!(figure.repeats, 3);
         let What::Servers(load) = figure.what else {
             panic!("no servers");
         };
