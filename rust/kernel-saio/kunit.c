@@ -13,6 +13,7 @@
 #include <linux/net.h>
 #include <linux/socket.h>
 #include <linux/syscalls.h>
+#include <linux/saio.h>
 #include <linux/saio_glue.h>
 #include <asm/syscall.h>
 #include <net/sock.h>
@@ -128,7 +129,7 @@ bool saio_test_has_flow(unsigned int fd)
 {
 	CLASS(fd, f)(fd);
 
-	return rcu_access_pointer(sock_from_file(fd_file(f))->saio);
+	return saio_sock_has_flow(sock_from_file(fd_file(f)));
 }
 
 /* Closes a descriptor; a socket is not to say goodbye to a peer that it does not have. */

@@ -8,6 +8,7 @@ use kernel::time::msecs_to_jiffies;
 
 /// Longest time without progress of a flow whose owner is gone, in seconds.
 const PATIENCE_SECS: usize = 60;
+
 pub(super) fn patience() -> usize {
     msecs_to_jiffies(PATIENCE_SECS as u32 * 1000) as usize
 }

@@ -130,9 +130,7 @@ impl Role {
             processors: None,
         }
     }
-}
 
-impl Role {
     /// The processors that nobody but the server uses, and its pool, if it has one.
     pub fn own_processors(&self) -> Vec<usize> {
         let Some(all) = &self.processors else {

@@ -17,6 +17,7 @@ use anyhow::{bail, Result};
 
 use crate::ktap::Outcome;
 use crate::paths::Context;
+use crate::qemu;
 
 /// First parts of the tests' names.
 const GROUPS: [&str; 7] = [
@@ -131,6 +132,22 @@ impl Report {
                 self.failures.push(name.to_string());
             }
         }
+    }
+
+    /// Accounts for a look at a guest that found these problems.
+    fn check(&mut self, name: &str, problems: &[String], guest: &qemu::Outcome) {
+        let outcome = if problems.is_empty() {
+            Outcome::Pass
+        } else {
+            let path = guest.log_path.display();
+            failure(format!("{}\nfull log: {path}", problems.join("\n")))
+        };
+        self.record(name, outcome);
+    }
+
+    /// Accounts for what a guest's kernel complained of.
+    fn kernel_log(&mut self, group: &str, guest: &qemu::Outcome) {
+        self.check(&format!("{group}::kernel-log"), &guest.complaints, guest);
     }
 
     /// Accounts for a step that is one test; its error is the failure.

@@ -47,10 +47,8 @@ pub enum Clock {
 impl Clock {
     /// Unit of processor time of a thing, and what nanoseconds are multiplied with.
     pub fn cpu_unit(self, thing: &str) -> (String, f64) {
-        match self {
-            Self::Wall => (format!("seconds/{thing}"), 1e-9),
-            Self::Icount | Self::VirtualTime => (format!("instructions/{thing}"), 1.0),
-        }
+        let (unit, scale) = self.time_unit();
+        (format!("{unit}/{thing}"), scale)
     }
 
     /// Whether its seconds are those of who waits.

@@ -315,14 +315,7 @@ fn judge(
         guestlog::tail(&outcome.log, TAIL),
         outcome.log_path.display()
     );
-    let kernel_log = format!("{group}::kernel-log");
-    if outcome.complaints.is_empty() {
-        report.record(&kernel_log, Outcome::Pass);
-    } else {
-        let lines = outcome.complaints.join("\n");
-        let path = outcome.log_path.display();
-        report.record(&kernel_log, failure(format!("{lines}\nfull log: {path}")));
-    }
+    report.kernel_log(group, outcome);
 
     match outcome.status {
         Some(STATUS_INIT_FAILED) => {

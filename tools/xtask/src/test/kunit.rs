@@ -64,26 +64,16 @@ pub fn take(report: &mut Report, outcome: &qemu::Outcome) {
             report.record(&name, outcome);
         }
     }
-    check(report, "plan", &problems, outcome);
+    report.check(&format!("{GROUP}::plan"), &problems, outcome);
 }
 
 /// What a boot for nothing but these tests has to be as well.
 fn judge(report: &mut Report, outcome: &qemu::Outcome) {
-    check(report, "kernel-log", &outcome.complaints, outcome);
+    report.kernel_log(GROUP, outcome);
     if outcome.timed_out || outcome.status != Some(0) {
         let tail = guestlog::tail(&outcome.log, TAIL);
-        check(report, "boot", &[tail], outcome);
+        report.check(&format!("{GROUP}::boot"), &[tail], outcome);
     }
-}
-
-fn check(report: &mut Report, name: &str, problems: &[String], outcome: &qemu::Outcome) {
-    let result = if problems.is_empty() {
-        Outcome::Pass
-    } else {
-        let path = outcome.log_path.display();
-        failure(format!("{}\nfull log: {path}", problems.join("\n")))
-    };
-    report.record(&format!("{GROUP}::{name}"), result);
 }
 
 /// What KUnit has printed.

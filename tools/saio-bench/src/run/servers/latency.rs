@@ -55,11 +55,14 @@ pub fn capacities(
             }
         }
         let (rate, line) = best.context("there is no variant without SAIO")?;
+        let clock = match bench.clock.is_wall() {
+            true => "",
+            false => " of the guest's time",
+        };
         record.note(format!(
-            "{}, {} connections: a load of 100 % is {rate:.0} requests a second{}, what {} answers where each connection asks again at once",
+            "{}, {} connections: a load of 100 % is {rate:.0} requests a second{clock}, what {} answers where each connection asks again at once",
             bench.load.workload(&point),
             point.connections,
-            bench.clock.is_wall(),
             bench.line_name(line)
         ));
         all.push((key, rate));
