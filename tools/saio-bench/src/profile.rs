@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `saio-bench profile`: loads on two variants of nginx, between marks.
+//! `saio-bench profile`: loads on two variants of nginx, or system calls in two ways, between marks.
 //!
 //! What is executed between marks is known only outside of this machine. What is written here says which marks belong
 //! to which load, how many requests that was, and where in memory the server has its programs; `./x profile` joins it
 //! with the counts.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use clap::Args;
@@ -17,6 +17,7 @@ use crate::client::Amount;
 use crate::mark::mark;
 use crate::measure;
 use crate::places::{self, Places};
+use crate::run::{self, Call};
 use crate::server::group;
 use crate::stage::{Role, Size, Stage, Variant, WARM_CONNECTIONS};
 
@@ -32,7 +33,15 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "FILE", default_value = "profile.json")]
     out: PathBuf,
 
-    /// Requests of one sample
+    /// Makes this system call one by one and in batches instead of running nginx
+    #[arg(long, value_enum, value_name = "CALL", conflicts_with_all = ["connections", "size", "baseline", "variant"])]
+    call: Option<Call>,
+
+    /// Calls of a batch
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "call", value_parser = clap::value_parser!(u32).range(1..=i64::from(run::LARGEST_BATCH)))]
+    batch: u32,
+
+    /// Requests, or calls, of one sample
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     requests: u64,
 
@@ -66,6 +75,85 @@ pub struct ProfileArgs {
 ///
 /// Something that is needed is missing; a request failed; or a server logged what no good server logs.
 pub fn profile(args: &ProfileArgs) -> Result<()> {
+    let file = places::output(&args.out)?;
+    let about = match args.call {
+        Some(call) => calls(args, call)?,
+        None => nginx(args)?,
+    };
+    about.write(&file)
+}
+
+/// What is written.
+pub struct About {
+    /// What was run.
+    pub title: String,
+    /// What the counts are divided by.
+    pub unit: &'static str,
+    /// Of all processes that there are.
+    pub all_maps: String,
+    /// Two, with their names, maps and samples.
+    pub variants: Vec<Value>,
+}
+
+impl About {
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let about = json!({
+            "title": self.title,
+            "unit": self.unit,
+            "all_maps": self.all_maps,
+            "variants": self.variants,
+        });
+        fs::write(file, format!("{about:#}\n"))
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+/// Gives marks their numbers.
+struct Marks(u8);
+
+impl Marks {
+    fn next(&mut self) {
+        mark(self.0);
+        self.0 = self.0.wrapping_add(1);
+    }
+}
+
+/// Makes calls one by one and in batches.
+fn calls(args: &ProfileArgs, call: Call) -> Result<About> {
+    let mut marks = Marks(0);
+    let mut samples = [Vec::new(), Vec::new()];
+    for _ in 0..args.repeats {
+        for (variant, samples) in [Variant::Default, Variant::Inline].iter().zip(&mut samples) {
+            let first_mark = marks.0;
+            let (calls, ns) =
+                run::marked(*variant, call, args.batch, args.requests, || marks.next())?;
+            samples.push(json!({
+                "first_mark": first_mark,
+                "requests": calls,
+                "cpu_ns": ns,
+            }));
+        }
+    }
+    let maps = maps(std::process::id())?;
+    let [plain, batch] = samples;
+    Ok(About {
+        title: format!("{} in batches of {}", call.name(), args.batch),
+        unit: "call",
+        all_maps: all_maps()?,
+        variants: vec![
+            json!({"name": "one by one", "maps": maps, "samples": plain}),
+            json!({"name": "batches", "maps": maps, "samples": batch}),
+        ],
+    })
+}
+
+/// Puts loads on two variants of nginx.
+fn nginx(args: &ProfileArgs) -> Result<About> {
     ensure!(
         args.baseline != args.variant,
         "--baseline and --variant are the same"
@@ -78,7 +166,6 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
         );
     }
     group::end_with_us()?;
-    let file = places::output(&args.out)?;
     let stage = Stage::new(&args.places, std::slice::from_ref(&args.size))?;
     let mut servers = Vec::new();
     for variant in [args.baseline, args.variant] {
@@ -86,19 +173,16 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
         measure::warm_up(&served.server, &stage.wrk(&served, 0, WARM_CONNECTIONS)?)?;
         servers.push((served, Vec::new()));
     }
-    let mut next = 0;
+    let mut marks = Marks(0);
     for repeat in 0..args.repeats {
         for (served, samples) in &mut servers {
             let client = stage.wrk(served, 0, args.connections)?;
             let amount = Amount::Requests(args.requests);
-            let first = next;
-            let sample = measure::sample(&served.server, &client, amount, || {
-                mark(next);
-                next = next.wrapping_add(1);
-            })?;
+            let first_mark = marks.0;
+            let sample = measure::sample(&served.server, &client, amount, || marks.next())?;
             eprintln!("{} {}: {sample}", served.role.variant.name(), repeat + 1);
             samples.push(json!({
-                "first_mark": first,
+                "first_mark": first_mark,
                 "requests": sample.requests,
                 "cpu_ns": sample.cpu_ns,
             }));
@@ -113,15 +197,15 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
             Ok(json!({"name": served.role.variant.name(), "maps": maps, "samples": samples}))
         })
         .collect::<Result<Vec<Value>>>()?;
-    let about = json!({
-        "what": "nginx",
-        "size": args.size.name,
-        "connections": args.connections,
-        "all_maps": all_maps,
-        "variants": variants,
-    });
-    fs::write(&file, format!("{about:#}\n"))
-        .with_context(|| format!("cannot write {}", file.display()))
+    Ok(About {
+        title: format!(
+            "nginx, {}, {} connections",
+            args.size.name, args.connections
+        ),
+        unit: "request",
+        all_maps,
+        variants,
+    })
 }
 
 /// Where a process has its program and libraries.

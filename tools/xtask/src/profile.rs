@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `./x profile`: where the instructions of a request go, in two variants of
-//! nginx, counted one by one by the plugin tools/iprof.
+//! `./x profile`: where the instructions of a request, or a system call, go in
+//! two variants, counted one by one by the plugin tools/iprof.
 
 mod counts;
 mod symbols;
@@ -40,7 +40,7 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: u32,
 
-    /// Requests of one sample
+    /// Requests, or calls, of one sample
     #[arg(long, value_name = "N", default_value_t = 2000)]
     requests: u64,
 
@@ -56,6 +56,14 @@ pub struct ProfileArgs {
     /// How to run that server
     #[arg(long, value_name = "WAY", requires = "server")]
     way: Option<String>,
+
+    /// A system call that is made one by one and in batches, instead of nginx
+    #[arg(long, value_name = "CALL", conflicts_with_all = ["size", "connections", "server", "baseline", "variant"])]
+    call: Option<String>,
+
+    /// Calls of a batch
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "call")]
+    batch: u32,
 
     /// What to compare with: default, nopush or inline
     #[arg(long, value_name = "NAME", default_value = "nopush")]
@@ -150,10 +158,7 @@ pub fn run(ctx: &Context, args: &ProfileArgs) -> Result<i32> {
         }
     };
     let (loads, comparison) = compare(&dir)?;
-    println!(
-        "{}, {}, {} connections: instructions of the server a request\n",
-        loads.what, loads.size, loads.connections
-    );
+    println!("{}: instructions a {}\n", loads.title, loads.unit);
     match &args.function {
         Some(name) => println!("{}", comparison.instructions(name)),
         None => println!("{}", comparison.text(args.top)),
@@ -179,28 +184,7 @@ fn measure(ctx: &Context, args: &ProfileArgs, dir: &Path) -> Result<Option<i32>>
         ..MachineArgs::default()
     };
     let guest = Guest::prepare(ctx, &machine, "profile")?;
-    let mut words = vec![
-        ctx.program("saio-bench").display().to_string(),
-        format!("--connections={}", args.connections),
-        format!("--requests={}", args.requests),
-    ];
-    let what = match (&args.server, &args.way) {
-        (Some(server), Some(way)) => vec![
-            "cost".to_string(),
-            server.clone(),
-            format!("--way={way}"),
-            format!("--profile={OUT_DIR}/{LOADS}"),
-        ],
-        _ => vec![
-            "profile".to_string(),
-            format!("--out={OUT_DIR}/{LOADS}"),
-            format!("--size={}", args.size),
-            format!("--repeats={}", args.repeats),
-            format!("--baseline={}", args.baseline),
-            format!("--variant={}", args.variant),
-        ],
-    };
-    words.splice(1..1, what);
+    let words = words(ctx, args);
     let Some(outcome) = guest.run(ctx, &words, &mut boot::pass_through)? else {
         return Ok(None);
     };
@@ -219,6 +203,38 @@ fn measure(ctx: &Context, args: &ProfileArgs, dir: &Path) -> Result<Option<i32>>
     }
     exec::step(&format!("console: {}", outcome.log_path.display()));
     Ok(Some(status))
+}
+
+/// What runs in the guest.
+fn words(ctx: &Context, args: &ProfileArgs) -> Vec<String> {
+    let mut words = vec![ctx.program("saio-bench").display().to_string()];
+    words.extend(match (&args.server, &args.way, &args.call) {
+        (Some(server), Some(way), _) => vec![
+            "cost".to_string(),
+            server.clone(),
+            format!("--way={way}"),
+            format!("--profile={OUT_DIR}/{LOADS}"),
+            format!("--connections={}", args.connections),
+        ],
+        (_, _, Some(call)) => vec![
+            "profile".to_string(),
+            format!("--call={call}"),
+            format!("--batch={}", args.batch),
+            format!("--out={OUT_DIR}/{LOADS}"),
+            format!("--repeats={}", args.repeats),
+        ],
+        _ => vec![
+            "profile".to_string(),
+            format!("--out={OUT_DIR}/{LOADS}"),
+            format!("--size={}", args.size),
+            format!("--connections={}", args.connections),
+            format!("--repeats={}", args.repeats),
+            format!("--baseline={}", args.baseline),
+            format!("--variant={}", args.variant),
+        ],
+    });
+    words.push(format!("--requests={}", args.requests));
+    words
 }
 
 /// Joins what was counted with what the guest says and with the symbols.

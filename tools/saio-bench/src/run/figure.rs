@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum;
+
 use crate::arrivals::Pace;
 use crate::client::Amount;
 use crate::stage::{Size, Variant};
@@ -147,8 +149,11 @@ pub struct Batches {
     pub number: u64,
 }
 
+/// Calls of a batch at most.
+pub const LARGEST_BATCH: u32 = 128;
+
 /// A call that is cheap, so that the way to it shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Call {
     /// `getppid`; io_uring has none, and does nothing instead
     Getppid,

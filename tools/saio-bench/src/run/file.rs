@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::figure::{Batches, Call, ClientKind, Figure, Key, Latency, Load, What};
+use super::figure::{Batches, Call, ClientKind, Figure, Key, Latency, Load, What, LARGEST_BATCH};
 use super::value::{Bad, List, Place, Reader};
 use crate::arrivals::Pace;
 use crate::client::Amount;
@@ -459,7 +459,7 @@ impl Reader<'_> {
         };
         Ok(Batches {
             calls: calls.into_iter().map(|index| Call::ALL[index]).collect(),
-            batch: self.numbers("batch", &entry.batch, 128)?,
+            batch: self.numbers("batch", &entry.batch, LARGEST_BATCH.into())?,
             variants,
             number: self.number("requests", requests, 1..=1_000_000_000)? as u64,
         })

@@ -19,7 +19,8 @@ use crate::crossings;
 use crate::places::{self, Places};
 use crate::server::group;
 
-pub use figure::{Figure, Load, What};
+pub use calls::marked;
+pub use figure::{Call, Figure, Load, What, LARGEST_BATCH};
 pub use file::parse;
 pub use record::Origin;
 use record::{Clock, Record};

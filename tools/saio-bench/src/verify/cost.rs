@@ -16,7 +16,7 @@ use crate::client::{Amount, Client, Lockstep};
 use crate::mark::mark;
 use crate::measure::{self, Count};
 use crate::places::{self, Places};
-use crate::profile;
+use crate::profile::{self, About};
 use crate::server::{group, Mode, Process};
 
 /// Requests by which the two runs that count crossings differ.
@@ -215,14 +215,16 @@ fn row(args: &CostArgs, world: &World, subject: &Subject, way: &'static Way) -> 
     let all_maps = profile::all_maps()?;
     pair.stop()?;
     if let Some(file) = &args.profile {
-        let about = json!({
-            "what": format!("{} {}", subject.name, way.name),
-            "size": args.bytes.to_string(),
-            "connections": args.connections,
-            "all_maps": all_maps,
-            "variants": about,
-        });
-        write(&places::output(file)?, &about)?;
+        let about = About {
+            title: format!(
+                "{} {}, {} bytes, {} connections",
+                subject.name, way.name, args.bytes, args.connections
+            ),
+            unit: "request",
+            all_maps,
+            variants: about,
+        };
+        about.write(&places::output(file)?)?;
     }
     Ok(results)
 }

@@ -95,12 +95,10 @@ impl Report {
 /// What the guest says about its loads.
 #[derive(Debug, Deserialize)]
 pub struct Loads {
-    /// The server.
-    pub what: String,
-    /// Size of the file, as the user wrote it.
-    pub size: String,
-    /// Connections of the load.
-    pub connections: u32,
+    /// What was run.
+    pub title: String,
+    /// What the counts are divided by.
+    pub unit: String,
     /// `/proc/PID/maps` of all processes of the guest.
     pub all_maps: String,
     /// The baseline and what is compared with it.
@@ -219,7 +217,7 @@ mod tests {
             )
         };
         let text = format!(
-            r#"{{"what": "nginx", "size": "1k", "connections": 64, "all_maps": "", "variants": [{}, {}]}}"#,
+            r#"{{"title": "nginx, 1k, 64 connections", "unit": "request", "all_maps": "", "variants": [{}, {}]}}"#,
             variant("nopush"),
             variant("inline")
         );

@@ -13,14 +13,14 @@ use anyhow::{Context, Result};
 use bench_report::results::Better;
 use nix::time::{clock_gettime, ClockId};
 
-use super::figure::{Batches, Call, Figure};
+use super::figure::{Batches, Call, Figure, LARGEST_BATCH};
 use super::record::{Clock, Named, Record};
 use crate::progress::Progress;
 use crate::stage::Variant;
 use target::Target;
 
 /// Calls between two looks at the clock, and in the largest batch. So many sends have room in a socket as it comes.
-const STRETCH: u32 = 128;
+const STRETCH: u32 = LARGEST_BATCH;
 /// Stretches that fill caches before anything is measured.
 const WARM_UP: u64 = 4;
 
@@ -111,6 +111,39 @@ pub fn measure(
     Ok(())
 }
 
+/// Makes calls between marks, few and then by `number` more, or a few more than that to fill the last batch. Returns by
+/// how many more, and nanoseconds for each of those.
+///
+/// # Errors
+///
+/// The kernel has no SAIO, or a call failed.
+pub fn marked(
+    variant: Variant,
+    call: Call,
+    size: u32,
+    number: u64,
+    mut mark: impl FnMut(),
+) -> Result<(u64, f64)> {
+    let mut caller = caller(variant)?;
+    let mut target = Target::new()?;
+    let each = u64::from(stretch(size));
+    let few = WARM_UP * each;
+    let more = number.next_multiple_of(each);
+    let mut time = |calls: u64| {
+        mark();
+        let ns = stretches(&mut *caller, call, &mut target, size, calls)?;
+        mark();
+        anyhow::Ok(ns * calls as f64)
+    };
+    let short = time(few)?;
+    Ok((more, (time(few + more)? - short) / more as f64))
+}
+
+/// Calls between two looks at the clock: whole batches.
+fn stretch(size: u32) -> u32 {
+    STRETCH / size * size
+}
+
 /// Nanoseconds a call, of at least so many calls in batches of this size.
 fn stretches(
     caller: &mut dyn Caller,
@@ -119,19 +152,18 @@ fn stretches(
     size: u32,
     calls: u64,
 ) -> Result<f64> {
-    let batches = STRETCH / size;
-    let each = u64::from(batches * size);
+    let each = u64::from(stretch(size));
     let number = calls.div_ceil(each);
     let mut time = Duration::ZERO;
     for _ in 0..number {
         let look = now()?;
         let begin = now()?;
-        for _ in 0..batches {
+        for _ in 0..stretch(size) / size {
             caller.batch(call, target, size)?;
         }
         // A look at the clock costs something itself.
         time += (now()? - begin).saturating_sub(begin - look);
-        target.take_back(call, batches * size)?;
+        target.take_back(call, stretch(size))?;
     }
     Ok(time.as_nanos() as f64 / (number * each) as f64)
 }
