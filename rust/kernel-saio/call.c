@@ -62,18 +62,17 @@ void saio_audit(unsigned int nr, const u64 *args)
 /**
  * saio_call - run a system call for the current task
  * @nr: number, which the policy table has allowed
- * @args: the six arguments
+ * @regs: with the registers of its arguments, and nothing else
  *
- * The registers are built on the stack: calls that look at those of the current
- * task are excluded by the policy table. What earlier entries have put off to the
- * return to user space, the last fput() of a closed file say, is done first, as it
- * would have been done between two system calls.
+ * Calls that look at the registers of the current task are excluded by the policy
+ * table. What earlier entries have put off to the return to user space, the last
+ * fput() of a closed file say, is done first, as it would have been done between
+ * two system calls.
  *
  * Return: the result; restart codes are EINTR, since nobody could restart it.
  */
-long saio_call(unsigned int nr, const u64 *args)
+long saio_call(unsigned int nr, struct pt_regs *regs)
 {
-	struct pt_regs regs __uninitialized;
 	long ret;
 
 	if (unlikely(nr >= NR_syscalls))
@@ -83,20 +82,16 @@ long saio_call(unsigned int nr, const u64 *args)
 	if (unlikely(task_work_pending(current)))
 		task_work_run();
 
-	regs.orig_ax = nr;
-	regs.di = args[0];
-	regs.si = args[1];
-	regs.dx = args[2];
-	regs.r10 = args[3];
-	regs.r8 = args[4];
-	regs.r9 = args[5];
+	regs->orig_ax = nr;
 	if (unlikely(saio_audited())) {
-		saio_audit_entry(nr, &regs);
-		ret = x64_sys_call(&regs, nr);
-		saio_audit_exit(&regs, ret);
+		saio_audit_entry(nr, regs);
+		ret = x64_sys_call(regs, nr);
+		saio_audit_exit(regs, ret);
 	} else {
-		ret = x64_sys_call(&regs, nr);
+		ret = x64_sys_call(regs, nr);
 	}
+	if (likely(ret >= 0))
+		return ret;
 
 	switch (ret) {
 	case -ERESTART_RESTARTBLOCK:
@@ -159,6 +154,29 @@ void saio_die(void)
 void saio_kill(void)
 {
 	do_send_sig_info(SIGKILL, SEND_SIG_PRIV, current, PIDTYPE_TGID);
+}
+
+/*
+ * Whether something has to be looked at before the current task makes another call:
+ * a signal, a task that waits for the CPU, work that is put off, the filter, audit.
+ */
+bool saio_attention(void)
+{
+	return read_thread_flags() & (_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL |
+				      _TIF_NEED_RESCHED) ||
+	       READ_ONCE(current_thread_info()->syscall_work) &
+		       (SYSCALL_WORK_SECCOMP | SYSCALL_WORK_SYSCALL_AUDIT) ||
+	       task_work_pending(current);
+}
+
+/*
+ * A batch is as long as its owner wants: others get the CPU where they would have
+ * got it between two system calls. Whether there is a signal.
+ */
+bool saio_between_calls(void)
+{
+	cond_resched();
+	return signal_pending(current);
 }
 
 /* Whether the current task should go back to user space soon. */

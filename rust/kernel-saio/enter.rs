@@ -2,6 +2,7 @@
 
 //! Dispatch: taking entries off a ring, in order, and running them.
 
+mod calls;
 mod dispatch;
 mod lone;
 
@@ -16,7 +17,7 @@ use crate::{
     },
     mem::Sqe,
     op::{self, Op, Part},
-    ring::{names, nospec, reference, Fate, Ring, Sq, SqGuard},
+    ring::{names, reference, Fate, Ring, Sq, SqGuard},
     trace::{self, Where},
 };
 use core::{mem, sync::atomic::Ordering};
@@ -57,6 +58,8 @@ struct Batch<'a> {
     die: bool,
     /// Where flow entries are run.
     plan: Plan,
+    /// Entries of flows were dispatched, and [`Ring::settle`] was not called since.
+    unsettled: bool,
     /// Ordinary entries that have run.
     calls: u64,
     /// Flow entries that this task has run, and those of them that stood in chains.
@@ -103,16 +106,23 @@ impl Batch<'_> {
         // Threads need not look at what the owner sees to.
         self.ring.saw(self.sq.consumer.head().wrapping_add(n));
         while *taken < n && !self.die {
-            self.may_go_on(n - *taken)?;
-            let sqe = self.ring.mem.sqe(self.sq.consumer.slot());
-            *taken += self.entry(&sqe, n - *taken)?;
+            let left = n - *taken;
+            self.may_go_on(left)?;
+            let entry = self.ring.mem.entry(self.sq.consumer.slot());
+            *taken += match entry.head().flags & flags::FLOW {
+                0 => self.run_calls(left),
+                _ => 0,
+            };
+            if *taken == n - left {
+                *taken += self.entry(&entry.copy(), left)?;
+            }
         }
         Ok(())
     }
 
     /// Whether the next entry may be taken, with `n` to come.
     fn may_go_on(&mut self, n: u32) -> Result {
-        if glue::interrupted() {
+        if glue::between_calls() {
             return Err(EINTR);
         }
         if self.budget == 0 {
@@ -175,41 +185,11 @@ impl Batch<'_> {
         }
     }
 
-    /// Runs an ordinary entry.
-    fn call(&mut self, sqe: &Sqe, last: bool) -> i64 {
-        let (nr, args) = (sqe.nr, &sqe.args);
-        let errno = |err: Error| i64::from(err.to_errno());
-        trace::dispatch(self.ring, sqe, Where::Inline);
-        let Some(index) = nospec(nr.into(), policy::LOOKUP_LEN) else {
-            return errno(unknown(nr));
-        };
-        let rule = policy::lookup(index as u16);
-        if !rule.allowed() {
-            return errno(unknown(nr));
-        }
-        if !self.ring.permits(nr) {
-            return errno(EACCES);
-        }
-        if !last && rule.sigmask_arg().is_some_and(|arg| args[arg] != 0) {
-            return errno(EINVAL);
-        }
-        self.calls += 1;
-        // The call may wait, for those even who wait for what was dispatched before it.
-        self.ring.settle();
-        match self.ring.ask_filter(Caller::Current, nr, args) {
-            Verdict::Run => glue::call(nr.into(), args),
-            Verdict::Refused(result) | Verdict::Killed(result) => result,
-            Verdict::Die(result) => {
-                self.die = true;
-                result
-            }
-        }
-    }
-
     /// Hands an entry to its flow, with the one behind it if they can be sent as one: runs it, or
     /// leaves it to the pool, as the plan says.
     #[inline]
     fn flow_entry(&mut self, sqe: &Sqe, args: &[u64; 6], left: u32) -> Result<u32> {
+        self.unsettled = true;
         let ring = self.ring;
         let chained = sqe.flags & LINKS != 0 || self.sq.chain.open();
         let to_pool = self.plan.hand_over != 0 && !chained;
@@ -316,7 +296,7 @@ impl Batch<'_> {
             return;
         }
         self.budget -= 1;
-        self.ring.post(&[Some((sqe.user_data, result, false))]);
+        self.ring.post_one(sqe.user_data, result);
     }
 }
 
@@ -343,6 +323,7 @@ impl Ring {
             budget: 0,
             die: false,
             plan,
+            unsettled: false,
             calls: 0,
             inline: 0,
             chained: 0,
@@ -482,7 +463,8 @@ impl Ring {
     /// The flow, or another target, of the entry behind the first that is published.
     #[inline]
     fn next_target(&self, sq: &Sq) -> u32 {
-        (self.mem.sqe_target(sq.consumer.slot().wrapping_add(1)) >> 32) as u32
+        let entry = self.mem.entry(sq.consumer.slot().wrapping_add(1));
+        (entry.target() >> 32) as u32
     }
 
     /// The entry behind `sqe`, the first that is published, if it brings more bytes for the same
@@ -493,12 +475,11 @@ impl Ring {
         if sqe.flags & LINKS != 0 {
             return None;
         }
-        let slot = sq.consumer.slot().wrapping_add(1);
         // Mostly it is for another one.
         if self.next_target(sq) != reference(sqe) {
             return None;
         }
-        let next = self.mem.sqe(slot);
+        let next = self.mem.entry(sq.consumer.slot().wrapping_add(1)).copy();
         let fits = names(&next, reference(sqe)) && op::promises(next.nr) && plain(&next);
         fits.then_some(next)
     }
@@ -525,8 +506,8 @@ impl Ring {
 
     /// Whether the `i`-th of the published entries is one of a flow.
     fn is_flow(&self, sq: &Sq, i: u32) -> bool {
-        let sqe = self.mem.sqe_flags(sq.consumer.slot().wrapping_add(i));
-        sqe & flags::FLOW != 0
+        let entry = self.mem.entry(sq.consumer.slot().wrapping_add(i));
+        entry.head().flags & flags::FLOW != 0
     }
 }
 
@@ -547,14 +528,4 @@ fn skips(sqe: &Sqe) -> bool {
 /// Whether an entry has nothing to do with those before and behind it.
 fn plain(sqe: &Sqe) -> bool {
     sqe.flags & !(flags::FLOW | flags::SKIP_SUCCESS) == 0 && sqe.ctl == 0
-}
-
-/// The result of a call that is not allowed.
-fn unknown(nr: u16) -> Error {
-    let own = bindings::__NR_saio_setup..=bindings::__NR_saio_pool;
-    if policy::name(nr).is_some() || own.contains(&nr.into()) {
-        errno::eopnotsupp()
-    } else {
-        errno::enosys()
-    }
 }

@@ -5,7 +5,10 @@
 //! C header: [`include/linux/saio_glue.h`](srctree/include/linux/saio_glue.h)
 
 use crate::op;
-use core::ptr::{self, NonNull};
+use core::{
+    mem::MaybeUninit,
+    ptr::{self, NonNull},
+};
 use kernel::{alloc::Flags, bindings, prelude::*, types::Opaque};
 
 /// A reference to a task.
@@ -210,6 +213,12 @@ pub(crate) fn current() -> *mut bindings::task_struct {
     unsafe { bindings::saio_current() }
 }
 
+/// Lets other tasks run, if they should. Whether a signal calls the current one back to user space. May sleep.
+pub(crate) fn between_calls() -> bool {
+    // SAFETY: It is called where a system call may be made.
+    unsafe { bindings::saio_between_calls() }
+}
+
 /// Whether a signal or task work calls the current task back to user space.
 pub(crate) fn interrupted() -> bool {
     // SAFETY: No requirements.
@@ -288,9 +297,39 @@ pub(crate) fn die() {
     unsafe { bindings::saio_die() };
 }
 
+/// The arguments of a system call, as it takes them.
+pub(crate) struct Registers(MaybeUninit<bindings::pt_regs>);
+
+impl Registers {
+    #[inline]
+    pub(crate) fn new(args: [u64; 6]) -> Self {
+        let mut own = MaybeUninit::<bindings::pt_regs>::uninit();
+        let regs = own.as_mut_ptr();
+        // SAFETY: The fields lie in memory that is ours.
+        unsafe {
+            (&raw mut (*regs).di).write(args[0] as _);
+            (&raw mut (*regs).si).write(args[1] as _);
+            (&raw mut (*regs).dx).write(args[2] as _);
+            (&raw mut (*regs).r10).write(args[3] as _);
+            (&raw mut (*regs).r8).write(args[4] as _);
+            (&raw mut (*regs).r9).write(args[5] as _);
+        }
+        Self(own)
+    }
+}
+
 /// Runs a system call that the policy table allows for the current task.
-pub(crate) fn call(nr: u32, args: &[u64; 6]) -> i64 {
-    // SAFETY: `args` is valid for the call. What a system call may do to its caller's address
-    // space it does to user memory only, as it would if it was called from there.
-    (unsafe { bindings::saio_call(nr, args.as_ptr()) }) as i64
+#[inline]
+pub(crate) fn call(nr: u32, mut registers: Registers) -> i64 {
+    // SAFETY: The registers of arguments are set, and no others are looked at. What a system call may do to its
+    // caller's address space it does to user memory only, as it would if it was called from there.
+    (unsafe { bindings::saio_call(nr, registers.0.as_mut_ptr()) }) as i64
+}
+
+/// Whether something has to be looked at before the current task makes a call: a signal, another task, work that is
+/// put off, the filter, audit.
+#[inline]
+pub(crate) fn attention() -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::saio_attention() }
 }

@@ -8,6 +8,7 @@
 
 use crate::logic::ring::Impossible;
 use core::{
+    marker::PhantomData,
     mem::{offset_of, size_of},
     ptr,
     sync::atomic::AtomicU32,
@@ -16,6 +17,22 @@ use kernel::{bindings, error::to_result, prelude::*, types::Opaque};
 
 /// A submission queue entry, copied out of shared memory.
 pub(crate) type Sqe = bindings::saio_sqe;
+
+/// The first eight bytes of a [`Sqe`].
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub(crate) struct SqeHead {
+    pub(crate) nr: u16,
+    pub(crate) flags: u16,
+    pub(crate) ctl: u32,
+}
+
+const _: () = {
+    assert!(offset_of!(SqeHead, nr) == offset_of!(Sqe, nr));
+    assert!(offset_of!(SqeHead, flags) == offset_of!(Sqe, flags));
+    assert!(offset_of!(SqeHead, ctl) == offset_of!(Sqe, ctl));
+    assert!(size_of::<SqeHead>() == offset_of!(Sqe, user_data));
+};
 
 /// Where the parts of a ring lie, and how large they are.
 #[derive(Clone, Copy)]
@@ -176,44 +193,26 @@ impl Mem {
         self.word(self.layout.flow_off as usize + usize::from(index) * size_of::<u32>())
     }
 
-    /// Copies an entry; `slot` is reduced to the size of the queue.
-    pub(crate) fn sqe(&self, slot: u32) -> Sqe {
-        let slot = (slot & (self.layout.sq_entries - 1)) as usize;
-        // SAFETY: By the type invariant the slot is inside the area and aligned, and any bit
-        // pattern is a valid entry. The copy may be torn, which only hurts who tore it.
-        unsafe {
-            ptr::read_volatile(
-                self.base
-                    .add(self.layout.sq_off as usize)
-                    .cast::<Sqe>()
-                    .add(slot),
-            )
-        }
-    }
-
-    /// Flags of an entry; `slot` is reduced to the size of the queue.
-    pub(crate) fn sqe_flags(&self, slot: u32) -> u16 {
-        let slot = (slot & (self.layout.sq_entries - 1)) as usize;
-        // SAFETY: By the type invariant the slot is inside the area and aligned.
-        unsafe {
-            let sqe = self.base.add(self.layout.sq_off as usize).cast::<Sqe>();
-            ptr::read_volatile(&raw const (*sqe.add(slot)).flags)
-        }
-    }
-
-    /// First argument of an entry; `slot` is reduced to the size of the queue.
-    pub(crate) fn sqe_target(&self, slot: u32) -> u64 {
-        let slot = (slot & (self.layout.sq_entries - 1)) as usize;
-        // SAFETY: By the type invariant the slot is inside the area and aligned.
-        unsafe {
-            let sqe = self.base.add(self.layout.sq_off as usize).cast::<Sqe>();
-            ptr::read_volatile(&raw const (*sqe.add(slot)).args[0])
-        }
+    /// An entry; `slot` is reduced to the size of the queue.
+    #[inline]
+    pub(crate) fn entry(&self, slot: u32) -> Entry<'_> {
+        // There are as many as a power of two.
+        let slot = (slot & self.layout.sq_entries.wrapping_sub(1)) as usize;
+        // SAFETY: By the type invariant the slot is inside the area.
+        let at = unsafe {
+            self.base
+                .add(self.layout.sq_off as usize)
+                .cast::<Sqe>()
+                .add(slot)
+        };
+        // INVARIANT: By the type invariant the slot is aligned, and lives as long as `self`.
+        Entry(at, PhantomData)
     }
 
     /// Stores a completion; `slot` is reduced to the size of the queue.
+    #[inline]
     pub(crate) fn set_cqe(&self, slot: u32, user_data: u64, res: i64) {
-        let slot = (slot & (self.layout.cq_entries - 1)) as usize;
+        let slot = (slot & self.layout.cq_entries.wrapping_sub(1)) as usize;
         // SAFETY: By the type invariant the slot is inside the area and aligned.
         unsafe {
             ptr::write_volatile(
@@ -267,6 +266,50 @@ impl Mem {
     pub(crate) fn count_orphans(&self, number: i32, bytes: i64) -> bool {
         // SAFETY: The field was set by `saio_mem_alloc`, does not change, and has a reference.
         unsafe { bindings::saio_orphans_add((*self.raw.get()).orphans, number, bytes) }
+    }
+}
+
+/// An entry in shared memory, which may change between any two looks.
+///
+/// # Invariants
+///
+/// The pointer is valid and aligned for as long as the lifetime says.
+pub(crate) struct Entry<'a>(*const Sqe, PhantomData<&'a Mem>);
+
+impl Entry<'_> {
+    /// Copies it.
+    #[inline]
+    pub(crate) fn copy(&self) -> Sqe {
+        // SAFETY: By the type invariant the pointer is valid, and any bit pattern is a valid entry.
+        // The copy may be torn, which only hurts who tore it.
+        unsafe { ptr::read_volatile(self.0) }
+    }
+
+    /// What it begins with.
+    #[inline]
+    pub(crate) fn head(&self) -> SqeHead {
+        // SAFETY: By the type invariant the pointer is valid, an entry begins like a head and is as aligned,
+        // and any bit pattern is a valid one.
+        unsafe { ptr::read_volatile(self.0.cast()) }
+    }
+
+    /// What else is in it: user data and arguments.
+    #[inline]
+    pub(crate) fn rest(&self) -> (u64, [u64; 6]) {
+        // SAFETY: By the type invariant the pointer is valid.
+        unsafe {
+            (
+                ptr::read_volatile(&raw const (*self.0).user_data),
+                ptr::read_volatile(&raw const (*self.0).args),
+            )
+        }
+    }
+
+    /// Its first argument.
+    #[inline]
+    pub(crate) fn target(&self) -> u64 {
+        // SAFETY: By the type invariant the pointer is valid.
+        unsafe { ptr::read_volatile(&raw const (*self.0).args[0]) }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     stats::RingStats,
 };
 use attach::Link;
+use core::arch::asm;
 use core::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering};
 use gate::Gate;
 pub(crate) use gate::SqGuard;
@@ -193,6 +194,22 @@ impl Ring {
         }
     }
 
+    /// Posts a completion that was set aside.
+    #[inline]
+    pub(crate) fn post_one(&self, user_data: u64, result: i64) {
+        let mut cq = self.cq.lock();
+        self.fill(&mut cq, user_data, result);
+        if cq.waiting {
+            self.posted.notify_all();
+        }
+    }
+
+    #[inline]
+    fn fill(&self, cq: &mut Cq, user_data: u64, result: i64) {
+        self.mem.set_cqe(cq.poster.slot(), user_data, result);
+        cq.poster.post(self.mem.cq_tail());
+    }
+
     /// Posts completions that were set aside: user data, result, and whether only a failure is to
     /// be posted.
     #[inline]
@@ -202,8 +219,7 @@ impl Ring {
             if only_failure && result >= 0 {
                 cq.poster.cancel(1);
             } else {
-                self.mem.set_cqe(cq.poster.slot(), user_data, result);
-                cq.poster.post(self.mem.cq_tail());
+                self.fill(&mut cq, user_data, result);
             }
         }
         if cq.waiting {
@@ -342,6 +358,7 @@ impl Ring {
     }
 
     /// Takes the entry that was copied off the queue.
+    #[inline]
     pub(crate) fn advance(&self, sq: &mut Sq) {
         sq.consumer.advance(self.mem.sq_head());
         self.head.store(sq.consumer.head(), Ordering::Release);
@@ -384,7 +401,7 @@ impl Ring {
             return true;
         }
         let published = tail.wrapping_sub(head).min(self.mem.layout.sq_entries);
-        (0..published).any(|i| names(&self.mem.sqe(head.wrapping_add(i)), reference))
+        (0..published).any(|i| names(&self.mem.entry(head.wrapping_add(i)).copy(), reference))
     }
 
     /// Looks after the flows about which somebody was told to wait for a dispatch.
@@ -459,11 +476,14 @@ pub(crate) fn names(sqe: &Sqe, flow: u32) -> bool {
 }
 
 /// `index` if it is below `len`, also under speculation.
+#[inline]
 pub(crate) fn nospec(index: usize, len: usize) -> Option<usize> {
     if index >= len {
         return None;
     }
-    let index = core::hint::black_box(index);
+    let mut index = index;
+    // SAFETY: Nothing happens; the compiler forgets what it knows of the number.
+    unsafe { asm!("/* {0} */", inout(reg) index, options(pure, nomem, nostack, preserves_flags)) };
     // All ones if `index` is below `len`, otherwise zero; as `array_index_mask_nospec`.
     let mask = (!(index | (len - 1).wrapping_sub(index)) as isize >> (usize::BITS - 1)) as usize;
     Some(index & mask)

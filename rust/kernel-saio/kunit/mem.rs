@@ -164,7 +164,7 @@ fn memory_is_zeroed() {
         }
         assert_eq!(mem.sq_tail().swap(7, Ordering::Relaxed), 0);
         assert_eq!(mem.status(0).swap(7, Ordering::Relaxed), 0);
-        assert_eq!(mem.sqe(0).args, [0; 6]);
+        assert_eq!(mem.entry(0).copy().args, [0; 6]);
     }
 }
 
@@ -258,10 +258,14 @@ fn owner_and_kernel_see_the_same() {
     let entry: [u64; 8] = [0x0000_0007_0003_0002, 8, 9, 10, 11, 12, 13, 14];
     user::write(mapped.at(p.sq_off, p.sq_entries - 1, 64), entry);
     for index in [p.sq_entries - 1, 2 * p.sq_entries - 1, u32::MAX] {
-        let sqe = mem.sqe(index);
+        let entry = mem.entry(index);
+        let sqe = entry.copy();
         assert_eq!((sqe.nr, sqe.flags, sqe.ctl, sqe.user_data), (2, 3, 7, 8));
         assert_eq!(sqe.args, [9, 10, 11, 12, 13, 14]);
-        assert_eq!((mem.sqe_flags(index), mem.sqe_target(index)), (3, 9));
+        let head = entry.head();
+        assert_eq!((head.nr, head.flags, head.ctl), (2, 3, 7));
+        assert_eq!(entry.rest(), (8, sqe.args));
+        assert_eq!(entry.target(), 9);
     }
 
     mem.set_cqe(u32::MAX, 5, -6);

@@ -534,6 +534,7 @@ pub struct Packed {
 impl Packed {
     const ALLOWED: u8 = 1 << 0;
     const DETACHED: u8 = 1 << 1;
+    const ANYWHERE: u8 = 1 << 2;
 
     const NEVER: Self = Self {
         flags: 0,
@@ -551,7 +552,10 @@ impl Packed {
         }
         let sigmask = match rule.sigmask_arg {
             Some(arg) => arg + 1,
-            None => 0,
+            None => {
+                flags |= Self::ANYWHERE;
+                0
+            }
         };
         Self {
             flags,
@@ -564,6 +568,12 @@ impl Packed {
     #[inline]
     pub const fn allowed(self) -> bool {
         self.flags & Self::ALLOWED != 0
+    }
+
+    /// Whether an entry may name the call whatever its arguments are and wherever it stands.
+    #[inline]
+    pub const fn anywhere(self) -> bool {
+        self.flags & Self::ANYWHERE != 0
     }
 
     /// Whether an entry of a flow may name the call.
@@ -589,27 +599,17 @@ impl Packed {
     }
 }
 
-/// All numbers from here on are denied: the run-time table ends with the last call allowed.
-pub const LOOKUP_LEN: usize = {
-    let mut len = 0;
-    let mut i = 0;
-    while i < TABLE.len() {
-        if i > 0 {
-            assert!(TABLE[i - 1].nr < TABLE[i].nr, "TABLE must be sorted");
-        }
-        if matches!(TABLE[i].class, Class::Inline) {
-            len = TABLE[i].nr as usize + 1;
-        }
-        i += 1;
-    }
-    len
-};
+/// Length of the run-time table, a power of two. All numbers from here on are denied.
+pub const LOOKUP_LEN: usize = 512;
 
 static DENSE: [Packed; LOOKUP_LEN] = {
     let mut dense = [Packed::NEVER; LOOKUP_LEN];
     let mut i = 0;
     while i < TABLE.len() {
         let rule = TABLE[i];
+        if i > 0 {
+            assert!(TABLE[i - 1].nr < rule.nr, "TABLE must be sorted");
+        }
         if matches!(rule.class, Class::Inline) {
             dense[rule.nr as usize] = Packed::of(&rule);
         }
@@ -620,12 +620,15 @@ static DENSE: [Packed; LOOKUP_LEN] = {
 
 /// Looks up what may be done with call `nr`, in constant time; unknown numbers are denied.
 ///
-/// The bounds check does not stop speculation. A caller whose `nr` comes from user space passes
-/// it through `array_index_nospec(nr, LOOKUP_LEN)` first, having refused what is not below
-/// [`LOOKUP_LEN`]; the mask would turn such a number into 0, which is `read`.
+/// Numbers may come from user space: under speculation one that is too large may be taken for
+/// another one of the table, but never leads out of it.
 #[inline]
 pub fn lookup(nr: u16) -> Packed {
-    DENSE.get(nr as usize).copied().unwrap_or(Packed::NEVER)
+    let nr = usize::from(nr);
+    if nr >= LOOKUP_LEN {
+        return Packed::NEVER;
+    }
+    DENSE[nr % LOOKUP_LEN]
 }
 
 fn rule(nr: u16) -> Option<&'static Rule> {
@@ -725,6 +728,8 @@ pub(crate) mod tests {
             match rows.next_if(|rule| rule.nr == nr) {
                 Some(rule) => {
                     assert_eq!(packed.allowed(), rule.class == Class::Inline, "{nr}");
+                    let anywhere = packed.allowed() && rule.sigmask_arg.is_none();
+                    assert_eq!(packed.anywhere(), anywhere, "{nr}");
                     assert_eq!(packed.detached(), rule.detached, "{nr}");
                     assert_eq!(packed.fd_args(), rule.fds, "{nr}");
                     let mask = rule.sigmask_arg.map(usize::from);

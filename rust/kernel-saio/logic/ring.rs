@@ -47,7 +47,7 @@ impl Producer {
                 return None;
             }
         }
-        Some(self.tail & (self.entries - 1))
+        Some(self.tail & self.entries.wrapping_sub(1))
     }
 
     /// Publishes the slot that [`Self::slot`] named.
@@ -107,7 +107,7 @@ impl Consumer {
     /// The slot to copy next.
     #[inline]
     pub fn slot(&self) -> u32 {
-        self.head & (self.entries - 1)
+        self.head & self.entries.wrapping_sub(1)
     }
 
     /// How many entries were taken in all, modulo 2^32.
@@ -214,7 +214,7 @@ impl Poster {
     /// The slot to fill with a reserved result.
     #[inline]
     pub fn slot(&self) -> u32 {
-        self.tail & (self.entries - 1)
+        self.tail & self.entries.wrapping_sub(1)
     }
 
     /// Posts the filled slot.
@@ -245,7 +245,7 @@ impl Reader {
         if tail.load(Ordering::Acquire) == self.head {
             return None;
         }
-        Some(self.head & (self.entries - 1))
+        Some(self.head & self.entries.wrapping_sub(1))
     }
 
     /// Gives the slot back.

@@ -202,7 +202,9 @@ void saio_cred_put(const struct cred *cred);
 const struct cred *saio_cred_override(const struct cred *cred);
 void saio_cred_revert(const struct cred *old);
 
-long saio_call(unsigned int nr, const u64 *args);
+long saio_call(unsigned int nr, struct pt_regs *regs);
+bool saio_attention(void);
+bool saio_between_calls(void);
 bool saio_watched(void);
 bool saio_filter_looks(int nr);
 void saio_kill(void);
