@@ -158,15 +158,13 @@ void saio_kill(void)
 
 /*
  * Whether something has to be looked at before the current task makes another call:
- * a signal, a task that waits for the CPU, work that is put off, the filter, audit.
+ * a signal, a task that waits for the CPU, the filter.
  */
 bool saio_attention(void)
 {
 	return read_thread_flags() & (_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL |
 				      _TIF_NEED_RESCHED) ||
-	       READ_ONCE(current_thread_info()->syscall_work) &
-		       (SYSCALL_WORK_SECCOMP | SYSCALL_WORK_SYSCALL_AUDIT) ||
-	       task_work_pending(current);
+	       test_syscall_work(SECCOMP);
 }
 
 /*

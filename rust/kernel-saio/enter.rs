@@ -58,7 +58,7 @@ struct Batch<'a> {
     die: bool,
     /// Where flow entries are run.
     plan: Plan,
-    /// Entries of flows were dispatched, and [`Ring::settle`] was not called since.
+    /// Entries of flows were taken, and [`Ring::settle`] was not called since.
     unsettled: bool,
     /// Ordinary entries that have run.
     calls: u64,
@@ -86,7 +86,7 @@ impl Batch<'_> {
             self.entry(&sqe, 0)?;
             self.sq.deferred_done += 1;
             if sqe.flags & flags::FLOW != 0 {
-                self.ring.deferred_flows.fetch_sub(1, Ordering::Relaxed);
+                self.ring.deferred_flows.fetch_sub(1, Ordering::Release);
             }
             if self.die {
                 return Ok(());
@@ -142,6 +142,8 @@ impl Batch<'_> {
     ///
     /// `ENOMEM`: nothing has happened.
     fn entry(&mut self, sqe: &Sqe, left: u32) -> Result<u32> {
+        // Also one that does not get to its flow: it does not name it any more.
+        self.unsettled |= sqe.flags & flags::FLOW != 0;
         // Most entries stand alone and need no look at a chain.
         if !self.sq.chain.open() && plain(sqe) {
             if sqe.flags & flags::FLOW != 0 {
@@ -189,7 +191,6 @@ impl Batch<'_> {
     /// leaves it to the pool, as the plan says.
     #[inline]
     fn flow_entry(&mut self, sqe: &Sqe, args: &[u64; 6], left: u32) -> Result<u32> {
-        self.unsettled = true;
         let ring = self.ring;
         let chained = sqe.flags & LINKS != 0 || self.sq.chain.open();
         let to_pool = self.plan.hand_over != 0 && !chained;

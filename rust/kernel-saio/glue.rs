@@ -219,7 +219,7 @@ pub(crate) fn between_calls() -> bool {
     unsafe { bindings::saio_between_calls() }
 }
 
-/// Whether a signal or task work calls the current task back to user space.
+/// Whether a signal calls the current task back to user space.
 pub(crate) fn interrupted() -> bool {
     // SAFETY: No requirements.
     unsafe { bindings::saio_interrupted() }
@@ -326,8 +326,7 @@ pub(crate) fn call(nr: u32, mut registers: Registers) -> i64 {
     (unsafe { bindings::saio_call(nr, registers.0.as_mut_ptr()) }) as i64
 }
 
-/// Whether something has to be looked at before the current task makes a call: a signal, another task, work that is
-/// put off, the filter, audit.
+/// Whether something has to be looked at before the current task makes a call: a signal, another task, the filter.
 #[inline]
 pub(crate) fn attention() -> bool {
     // SAFETY: No requirements.

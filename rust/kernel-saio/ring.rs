@@ -22,7 +22,6 @@ use crate::{
     stats::RingStats,
 };
 use attach::Link;
-use core::arch::asm;
 use core::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering};
 use gate::Gate;
 pub(crate) use gate::SqGuard;
@@ -393,6 +392,15 @@ impl Ring {
         self.named(reference)
     }
 
+    /// Whether all that was published so far is dispatched.
+    #[inline]
+    pub(crate) fn nothing_published(&self) -> bool {
+        // In this order, as for `named`.
+        let head = self.head.load(Ordering::Acquire);
+        self.mem.sq_tail().load(Ordering::Acquire) == head
+            && self.deferred_flows.load(Ordering::Acquire) == 0
+    }
+
     fn named(&self, reference: u32) -> bool {
         // In this order: an entry that is deferred counts there before it is off the queue.
         let head = self.head.load(Ordering::Acquire);
@@ -481,9 +489,7 @@ pub(crate) fn nospec(index: usize, len: usize) -> Option<usize> {
     if index >= len {
         return None;
     }
-    let mut index = index;
-    // SAFETY: Nothing happens; the compiler forgets what it knows of the number.
-    unsafe { asm!("/* {0} */", inout(reg) index, options(pure, nomem, nostack, preserves_flags)) };
+    let index = core::hint::black_box(index);
     // All ones if `index` is below `len`, otherwise zero; as `array_index_mask_nospec`.
     let mask = (!(index | (len - 1).wrapping_sub(index)) as isize >> (usize::BITS - 1)) as usize;
     Some(index & mask)

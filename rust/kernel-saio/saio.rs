@@ -381,8 +381,8 @@ unsafe extern "C" fn saio_rs_task_end(rings: *mut c_void) {
 extern "C" fn saio_rs_hand_over() {
     if let Some(rings) = TaskRings::current() {
         rings.each(|ring| {
-            // Mostly by a close in a batch: cheaper than to be turned away inside.
-            if !ring.owner_inside() {
+            // Mostly by a close, in a batch or with nothing queued: cheaper than to find that out inside.
+            if !ring.owner_inside() && !ring.nothing_published() {
                 ring.hand_over(glue::Caller::Hook);
             }
         });

@@ -24,11 +24,12 @@ impl Batch<'_> {
             if head.flags & !flags::SKIP_SUCCESS != 0 || head.ctl != 0 || !ring.permits(head.nr) {
                 break;
             }
+            let (user_data, args) = entry.rest();
+            let registers = Registers::new(args);
+            // Behind the copy: a filter binds what was published after it.
             if !policy::lookup(head.nr).anywhere() || trace::listened() || glue::attention() {
                 break;
             }
-            let (user_data, args) = entry.rest();
-            let registers = Registers::new(args);
             ring.advance(&mut self.sq);
             taken += 1;
             self.settle();

@@ -156,7 +156,7 @@ impl Ring {
             self.hand_over_at_end(sqe, linked);
             linked = sqe.flags & LINKS != 0;
         }
-        self.deferred_flows.store(0, Ordering::Relaxed);
+        self.deferred_flows.store(0, Ordering::Release);
         // Looked at once: a sharer of the memory may go on publishing for ever.
         let published = sq.consumer.published(self.mem.sq_tail());
         for _ in 0..published {

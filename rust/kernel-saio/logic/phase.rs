@@ -66,6 +66,13 @@ impl PhaseWord {
             .is_ok()
     }
 
+    /// Without the lock: whether the flow is idle, and nothing else has to be known of it. It may begin at once.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        // Acquire: for who goes on where somebody has finished.
+        self.0.load(Ordering::Acquire) == Phase::Idle as u32
+    }
+
     /// Under the lock, first: the phase, which nobody else changes now.
     #[inline]
     pub fn freeze(&self) -> Phase {
@@ -101,8 +108,10 @@ pub(crate) mod tests {
     pub(crate) fn begin_and_finish_by_turns() {
         let word = PhaseWord::new();
         assert!(!word.finish());
+        assert!(word.is_idle());
         assert!(word.begin());
         assert!(!word.begin());
+        assert!(!word.is_idle());
         assert!(word.finish());
         assert!(word.begin());
     }
@@ -112,6 +121,7 @@ pub(crate) mod tests {
         let word = PhaseWord::new();
         assert_eq!(word.freeze(), Phase::Idle);
         assert!(!word.begin());
+        assert!(!word.is_idle());
         word.thaw(Phase::Idle, true);
         assert!(word.begin());
         assert_eq!(word.freeze(), Phase::Running);
@@ -134,6 +144,7 @@ pub(crate) mod tests {
         ] {
             word.freeze();
             word.thaw(phase, simple);
+            assert!(!word.is_idle());
             assert!(!word.begin());
             assert!(!word.finish());
             assert_eq!(word.freeze(), phase);

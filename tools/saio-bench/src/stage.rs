@@ -186,7 +186,7 @@ impl Served {
         self.server.check_log()?;
         if self.role.variant.mode().is_some() {
             ensure!(
-                self.server.stats()?.get("deferred") > 0,
+                self.server.stats()?.used(),
                 "the variant {} has deferred no call: it ran without SAIO; see saioctl doctor",
                 self.role.variant.name()
             );
@@ -282,6 +282,7 @@ impl Stage {
             library: self.library.clone(),
             mode,
             pool,
+            queue_all: false,
         })
     }
 

@@ -9,7 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// Sums over all processes, by name. Of a group of counters `outer` is the sum and `outer.inner` one of them.
+/// Sums over all processes, by name. Of a group of counters `outer` is the sum and `outer.inner` one of them, or a group
+/// again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats(BTreeMap<String, u64>);
 
@@ -19,19 +20,23 @@ impl Stats {
         self.0.get(name).copied().unwrap_or(0)
     }
 
-    fn add(&mut self, line: &Value) {
-        for (name, value) in line.as_object().into_iter().flatten() {
-            self.add_to(name, value);
-            for (inner, value) in value.as_object().into_iter().flatten() {
-                self.add_to(name, value);
-                self.add_to(&format!("{name}.{inner}"), value);
-            }
-        }
+    /// Whether a server really ran under SAIO: it had calls queued, or found that better not done.
+    pub fn used(&self) -> bool {
+        let alone = |name: &str| name.starts_with("why.") && name.ends_with(".alone");
+        self.get("deferred") > 0 || self.0.iter().any(|(name, count)| alone(name) && *count > 0)
     }
 
-    fn add_to(&mut self, name: &str, value: &Value) {
+    /// Adds the counters of `value`, each to the groups that it is in too.
+    fn add(&mut self, groups: &mut Vec<String>, value: &Value) {
         if let Some(value) = value.as_u64() {
-            *self.0.entry(name.to_owned()).or_default() += value;
+            for end in 1..=groups.len() {
+                *self.0.entry(groups[..end].join(".")).or_default() += value;
+            }
+        }
+        for (name, value) in value.as_object().into_iter().flatten() {
+            groups.push(name.clone());
+            self.add(groups, value);
+            groups.pop();
         }
     }
 }
@@ -50,7 +55,8 @@ pub fn read(file: &Path) -> Result<Stats> {
 fn parse(text: &str) -> Result<Stats> {
     let mut stats = Stats::default();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        stats.add(&serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?);
+        let line = serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
+        stats.add(&mut Vec::new(), &line);
     }
     Ok(stats)
 }
@@ -71,6 +77,19 @@ mod tests {
         assert_eq!(stats.get("deferred.write"), 6);
         assert_eq!(stats.get("mode"), 0);
         assert_eq!(stats.get("absent"), 0);
+    }
+
+    #[test]
+    fn a_server_that_had_better_queue_nothing_has_run_under_saio() {
+        let used = |line: &str| parse(line).unwrap().used();
+        assert!(used(r#"{"deferred": {"write": 1}, "why": {}}"#));
+        assert!(used(
+            r#"{"deferred": {"write": 0}, "why": {"write": {"first": 2, "alone": 3}}}"#
+        ));
+        assert!(!used(
+            r#"{"deferred": {"write": 0}, "why": {"write": {"first": 2}}}"#
+        ));
+        assert!(!used(r#"{"mode": "off"}"#));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use saio::flow::{FlowRef, Health};
 use saio::sys;
 
 use crate::cork::Cork;
-use crate::fds::{self, Kind, State};
+use crate::fds::{self, Kind, State, COMPANIONS};
 use crate::queue::{entry, Engine, Flow, MAX_CLOSING, MAX_FLOWS};
 use crate::stats::{bump, Call, Flush, Why};
 use crate::tag::Tag;
@@ -32,7 +32,7 @@ pub enum Answer {
     Done(isize),
     /// Return -1 and `EAGAIN`.
     Again,
-    /// Make the call; nothing is queued before it any more. With a pool what was queued may not have
+    /// Make the call; nothing is queued on the connection before it any more. With a pool what was queued may not have
     /// run: the kernel then answers as a socket without room does.
     Pass(Why),
 }
@@ -72,6 +72,7 @@ impl Engine {
         *place = Flow {
             fd,
             flow,
+            company: if state.company() { COMPANIONS } else { 0 },
             ..Flow::NONE
         };
         fds::set(fd, state.into_flow(self.id, flow));
@@ -89,6 +90,9 @@ impl Engine {
         more: bool,
         fill: impl FnOnce(*mut u8),
     ) -> Answer {
+        if self.sparing && self.better_passed(flow, more) {
+            return Answer::Pass(Why::Alone);
+        }
         if let Err(refusal) = self.ready(fd, flow, len) {
             return refusal.into();
         }
@@ -135,6 +139,7 @@ impl Engine {
         if !self.push(&file) {
             return self.pass(Why::Room);
         }
+        self.flows[flow.index()].company = COMPANIONS;
         self.sent(flow, None);
         self.queued_data(flow, part.len, false);
         Answer::Done(part.len as isize)
@@ -143,6 +148,9 @@ impl Engine {
     /// Sets `TCP_CORK` or `TCP_NODELAY`.
     pub fn option(&mut self, fd: c_int, flow: FlowRef, name: c_int, on: bool) -> Answer {
         if name == libc::TCP_CORK {
+            if let Some(state) = self.flows.get_mut(flow.index()) {
+                state.company = COMPANIONS;
+            }
             return self.set_cork(fd, flow, on);
         }
         if !self.room() {

@@ -9,9 +9,10 @@ use saio::flow::FlowRef;
 use crate::defer::Answer;
 use crate::errno;
 use crate::fds::{self, Kind, State};
+use crate::price;
 use crate::queue::Engine;
-use crate::settings;
-use crate::setup::{quiesce, register};
+use crate::settings::{self, Mode};
+use crate::setup::{quiesce, register, ring_now};
 use crate::stats::{self, Call, Flush, Why};
 use crate::tls::{self, Guard};
 
@@ -29,7 +30,7 @@ pub fn known(fd: c_int, call: Call) -> bool {
 }
 
 /// Answers a write-side call on `fd` by `defer`, if `fd` is a flow of this thread or now
-/// becomes one. `None`: make the call; nothing that was queued is behind it.
+/// becomes one. `None`: make the call; nothing that was queued on the connection is behind it.
 ///
 /// A call that is not `deferrable`, for the reason `why`, only has the queue flushed.
 #[inline]
@@ -43,6 +44,10 @@ pub fn early(
     let state = fds::get(fd);
     let flow = match state.kind() {
         Kind::Flow => FlowRef::from_raw(state.value()),
+        Kind::Candidate if state.lonely() => {
+            stats::through(call, Why::Alone);
+            return None;
+        }
         Kind::Candidate => {
             let obstacle = if deferrable { None } else { Some(why()) };
             new_flow(fd, state, call, obstacle)?
@@ -95,16 +100,18 @@ fn new_flow(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Optio
 
 /// Makes a flow of a connection. It becomes one with the second response, that is a write in a
 /// later turn of the loop than the first, so that short connections cost nothing; for tests with
-/// the first.
+/// the first. Where a write that is all of a response is better not queued, and there is no pool,
+/// the first one must have been more.
 fn candidate(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Result<FlowRef, Why> {
     let turn = tls::turn();
     if turn == 0 {
         return Err(Why::Loop);
     }
     let eager = settings::eager();
-    if state.value() == 0 && (!eager || matches!(call, Call::Option)) {
-        if !matches!(call, Call::Option) {
-            fds::set(fd, state.with_turn(turn));
+    let data = !matches!(call, Call::Option);
+    if state.value() == 0 && !(eager && data) {
+        if data {
+            note(fd, state, state.with_turn(turn));
         }
         return Err(Why::First);
     }
@@ -114,13 +121,48 @@ fn candidate(fd: c_int, state: State, call: Call, obstacle: Option<Why>) -> Resu
     if !state.nonblock() {
         return Err(Why::Blocking);
     }
+    let seen = match call {
+        // Bytes that say what the file is come with it.
+        Call::Sendfile => state.with_company(),
+        _ => state,
+    };
     if !eager && (turn < 2 || turn == state.value()) {
+        if data {
+            note(fd, state, seen.with_further());
+        }
         return Err(Why::First);
     }
     if tls::barred().has(call) {
         return Err(tls::why_barred(call));
     }
+    if !eager && settings::mode() == Mode::Inline && !seen.company() {
+        if !price::known() {
+            ring_now();
+        }
+        if !price::alone_pays() {
+            if data {
+                note(fd, state, seen.with_turn(turn).alone_again());
+            }
+            return Err(Why::Alone);
+        }
+    }
     register(fd)
+}
+
+/// Notes of a candidate what was seen, if it is still what it was: another thread may have closed or shared it.
+fn note(fd: c_int, was: State, is: State) {
+    if is != was {
+        fds::replace(fd, was, is);
+    }
+}
+
+/// Notes that the program corks a connection: its responses are more than one write.
+#[inline]
+pub fn corks(fd: c_int) {
+    let state = fds::get(fd);
+    if state.kind() == Kind::Candidate {
+        note(fd, state, state.with_company());
+    }
 }
 
 /// Before a call that is never queued, and must come after what is queued for `fd`.

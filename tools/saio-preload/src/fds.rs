@@ -39,12 +39,23 @@ pub enum Kind {
     Through,
 }
 
-/// A [`Kind`] with what belongs to it, packed: kind in bits 0 to 3, non-blocking
-/// in bit 4, [`LEVEL`], [`NEVER_LEVEL`] and [`RECORDS`] in 5 to 7, owner in bits 8 to 31, value in bits 32 to 63.
+/// A [`Kind`] with what belongs to it, packed: kind in bits 0 to 2, [`COMPANY`] in bit 3, non-blocking
+/// in bit 4, [`LEVEL`], [`NEVER_LEVEL`] and [`RECORDS`] in 5 to 7, owner (of a candidate, which has none:
+/// [`ALONE`] and [`FURTHER`]) in bits 8 to 31, value in bits 32 to 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(u64);
 
+/// Of a candidate: its responses are more than one write.
+const COMPANY: u64 = 1 << 3;
+/// Of a candidate: counts responses that were one write, up to [`LONELY`].
+const ALONE: u64 = 1 << 8;
+/// Of a candidate: counts writes that were not the first of their turn.
+const FURTHER: u64 = 1 << 16;
 const NONBLOCK: u64 = 1 << 4;
+/// Responses of one write after which a candidate stays one.
+const LONELY: u64 = 16;
+/// Writes beside others that are no accident: the handshake of TLS 1.3 has up to three.
+pub const COMPANIONS: u8 = 4;
 /// Of a connection: its reads may be answered, see [`crate::reads`]. Of an epoll set: its owner
 /// sleeps in it.
 const LEVEL: u64 = 1 << 5;
@@ -93,6 +104,42 @@ impl State {
         Self(self.0 as u32 as u64 | (turn as u64) << 32)
     }
 
+    /// This candidate, whose responses are more than one write.
+    pub const fn with_company(self) -> Self {
+        Self(self.0 | COMPANY)
+    }
+
+    /// This candidate, written to once more in one turn of the loop.
+    pub const fn with_further(self) -> Self {
+        if self.company() {
+            return self;
+        }
+        let further = Self(self.0 + FURTHER);
+        if (further.0 / FURTHER) & 0xff == COMPANIONS as u64 {
+            return Self(self.0 | COMPANY);
+        }
+        further
+    }
+
+    /// Whether responses on this candidate are more than one write.
+    pub const fn company(self) -> bool {
+        self.0 & COMPANY != 0
+    }
+
+    /// This candidate, with one more response that was one write and not queued.
+    pub const fn alone_again(self) -> Self {
+        if self.lonely() {
+            return self;
+        }
+        Self(self.0 + ALONE)
+    }
+
+    /// Whether so many responses on this candidate were that that it is no use to expect others.
+    #[inline]
+    pub const fn lonely(self) -> bool {
+        (self.0 / ALONE) & 0xff == LONELY
+    }
+
     /// This, [`Self::level`] from now on if nothing speaks against it.
     pub const fn with_level(self) -> Self {
         Self(if self.0 & NEVER_LEVEL == 0 {
@@ -134,7 +181,7 @@ impl State {
 
     #[inline]
     pub const fn kind(self) -> Kind {
-        match self.0 & 0xf {
+        match self.0 & 7 {
             1 => Kind::Candidate,
             2 => Kind::Flow,
             3 => Kind::File,
@@ -352,6 +399,24 @@ mod tests {
             let candidate = State::candidate(nonblock, value);
             prop_assert_eq!(candidate.kind(), Kind::Candidate);
             prop_assert_eq!((candidate.nonblock(), candidate.value()), (nonblock, value));
+            prop_assert!(!candidate.company());
+            let known = candidate.with_company().with_turn(value.rotate_left(1));
+            prop_assert_eq!((known.kind(), known.company()), (Kind::Candidate, true));
+            let mut further = candidate;
+            for _ in 0..COMPANIONS {
+                prop_assert!(!further.company());
+                further = further.with_further();
+            }
+            prop_assert_eq!((further.company(), further.value()), (true, value));
+            prop_assert_eq!(further.with_further(), further);
+            let mut alone = candidate;
+            for _ in 0..LONELY {
+                prop_assert!(!alone.lonely());
+                alone = alone.alone_again();
+            }
+            prop_assert!(alone.lonely());
+            prop_assert_eq!(alone.alone_again(), alone);
+            prop_assert_eq!((alone.value(), alone.nonblock()), (candidate.value(), nonblock));
             let closing = State::closing(owner);
             prop_assert_eq!((closing.kind(), closing.owner()), (Kind::Closing, owner));
             let epoll = State::epoll(owner);

@@ -157,6 +157,7 @@ impl Engine {
         self.reap();
         if self.served {
             self.count_others(taken);
+            self.weigh(n);
         }
         taken
     }

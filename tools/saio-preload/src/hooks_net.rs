@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use libc::{iovec, mmsghdr, msghdr, off64_t, off_t, size_t, sockaddr, socklen_t, ssize_t};
 
 use crate::defer::{Answer, Part, MAX_FILE, MAX_SEND};
-use crate::early::{early, give_up, known, never_early, option_made, sync_fd};
+use crate::early::{corks, early, give_up, known, never_early, option_made, sync_fd};
 use crate::fds::{self, State};
 use crate::setup::{addresses_freed, numbers_freed, once_more};
 use crate::stats::{Call, Why, ACCEPTED};
@@ -159,6 +159,9 @@ hook! {
                 && (name == libc::TCP_CORK || name == libc::TCP_NODELAY)
                 && len as usize >= size_of::<c_int>()
                 && !value.is_null();
+            if deferrable && name == libc::TCP_CORK {
+                corks(fd);
+            }
             let why = || Why::Option;
             let answer = early(fd, Call::Option, deferrable, why, |engine, flow| {
                 // SAFETY: the program's value, long enough.

@@ -29,6 +29,7 @@ compile_error!("saio-preload knows x86-64 Linux with glibc only");
 #[macro_use]
 mod macros;
 
+mod alone;
 mod cork;
 mod defer;
 mod early;
@@ -42,6 +43,7 @@ mod hooks_fd;
 mod hooks_net;
 mod hooks_proc;
 mod hooks_wait;
+mod price;
 mod queue;
 mod reads;
 mod real;

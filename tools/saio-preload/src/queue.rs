@@ -61,6 +61,10 @@ pub struct Flow {
     pub more: bool,
     /// When last looked at it was busy with entries that wait for that to end.
     pub kept: bool,
+    /// How surely responses are more than one write, up to [`fds::COMPANIONS`]; see [`crate::alone`].
+    pub company: u8,
+    /// Turn of the loop in which a write last went straight through because it stands alone.
+    pub passed: u32,
     /// Turn of the loop in which the last read came out short, 0 if it did not; see [`crate::reads`].
     pub drained: u32,
 }
@@ -76,6 +80,8 @@ impl Flow {
         cork: Cork::Unknown,
         more: false,
         kept: false,
+        company: 0,
+        passed: 0,
         drained: 0,
     };
 }
@@ -107,6 +113,10 @@ pub struct Engine {
     /// Flags of an entry of a flow. Without a pool its end is told by the flow, which is busy or not
     /// when the batch was taken. A pool takes entries at any moment, so that each has a completion.
     pub flags: u16,
+    /// Writes that stand alone are queued for a pool only.
+    pub sparing: bool,
+    /// So many of them go straight through before one is queued again.
+    pub spare: u32,
     /// Number of the batch being collected.
     pub batch: u32,
     /// The last batch for which the pool was woken.
@@ -161,6 +171,8 @@ impl Engine {
             served,
             mode,
             flags: sys::SQE_FLOW | quiet,
+            sparing: false,
+            spare: 0,
             batch: 1,
             woken: 0,
             queued: 0,

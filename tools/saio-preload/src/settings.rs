@@ -49,6 +49,33 @@ impl Mode {
     }
 }
 
+/// What becomes of a write that is all of a response, if this thread would run it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Alone {
+    /// It is queued as all others.
+    Queue,
+    /// It goes straight through.
+    Pass,
+    /// What costs less.
+    Measure,
+}
+
+impl Alone {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Measure, "measure"),
+        (Self::Queue, "queue"),
+        (Self::Pass, "pass"),
+    ];
+
+    fn parse(text: Option<&str>) -> Option<Self> {
+        let text = text.filter(|text| !text.is_empty()).unwrap_or("measure");
+        let found = Self::ALL.into_iter().find(|(_, name)| *name == text);
+        found.map(|(alone, _)| alone)
+    }
+}
+
+static ALONE: AtomicU8 = AtomicU8::new(Alone::Queue as u8);
 static MODE: AtomicU8 = AtomicU8::new(Mode::Off as u8);
 static POOL: OnceLock<pool::Name> = OnceLock::new();
 static VERBOSE: AtomicBool = AtomicBool::new(false);
@@ -86,6 +113,13 @@ pub fn verbose() -> bool {
 /// Whether a connection becomes a flow with its first response already.
 pub fn eager() -> bool {
     EAGER.load(Ordering::Relaxed)
+}
+
+/// What becomes of a write that is all of a response.
+pub fn alone() -> Alone {
+    let alone = ALONE.load(Ordering::Relaxed);
+    let found = Alone::ALL.into_iter().find(|(it, _)| *it as u8 == alone);
+    found.map_or(Alone::Queue, |(it, _)| it)
 }
 
 /// Where statistics go, if anywhere.
@@ -165,6 +199,14 @@ pub fn read() {
     };
     if mode == Mode::Off {
         return;
+    }
+    let text = variable(c"SAIO_ALONE");
+    match Alone::parse(text) {
+        Some(alone) => ALONE.store(alone as u8, Ordering::Relaxed),
+        None => say::stderr(format_args!(
+            "SAIO_ALONE={} is not known (measure, queue, pass); writes that stand alone are queued",
+            text.unwrap_or_default()
+        )),
     }
     if sys::probe() != libc::ENOSYS {
         if mode != Mode::Inline && !read_pool() {

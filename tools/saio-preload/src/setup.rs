@@ -16,7 +16,7 @@ use crate::errno::Saved;
 use crate::fds::{self, Kind, State};
 use crate::queue::{Engine, CQ_ENTRIES, MAX_FLOWS, SQ_ENTRIES};
 use crate::stats::{self, bump, Counters, Flush, Why};
-use crate::{say, settings, tls};
+use crate::{price, say, settings, tls};
 
 /// Memory of an engine: one mapping, wiped in a forked child.
 struct Block {
@@ -127,6 +127,7 @@ pub fn register(fd: c_int) -> Result<FlowRef, Why> {
 
 /// Makes the ring of this thread, if it has none and can have one.
 pub fn ring_now() {
+    let _errno = Saved::new();
     if settings::on() && tls::engine().is_none() {
         let _ = make_engine();
     }
@@ -164,6 +165,7 @@ fn block(id: u32) -> io::Result<*mut Engine> {
         flows: MAX_FLOWS as u32,
         ..Default::default()
     })?;
+    price::find_out(&mut ring);
     let mode = attach(&mut ring);
     let mut arena = Arena::new(ring.params().arena_size as usize);
     let constants =
@@ -206,6 +208,8 @@ fn block(id: u32) -> io::Result<*mut Engine> {
         stats::enlist(counters);
         let engine = &raw mut (*block).engine;
         engine.write(Engine::new(id, ring, mode, arena, constants, &*counters));
+        (*engine).sparing =
+            mode == sys::SAIO_MODE_AUTO && !settings::eager() && !price::alone_pays();
         engine
     };
     Ok(engine)

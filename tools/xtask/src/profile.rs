@@ -57,6 +57,16 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "WAY", requires = "server")]
     way: Option<String>,
 
+    /// Who runs that server's calls under SAIO: inline, auto or pool. What
+    /// threads of a pool run is not counted
+    #[arg(
+        long,
+        value_name = "MODE",
+        requires = "server",
+        default_value = "inline"
+    )]
+    mode: String,
+
     /// A system call that is made one by one and in batches, instead of nginx
     #[arg(long, value_name = "CALL", conflicts_with_all = ["size", "connections", "server", "baseline", "variant"])]
     call: Option<String>,
@@ -213,6 +223,7 @@ fn words(ctx: &Context, args: &ProfileArgs) -> Vec<String> {
             "cost".to_string(),
             server.clone(),
             format!("--way={way}"),
+            format!("--mode={}", args.mode),
             format!("--profile={OUT_DIR}/{LOADS}"),
             format!("--connections={}", args.connections),
         ],

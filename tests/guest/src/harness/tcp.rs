@@ -108,18 +108,7 @@ impl Listener {
             // Before the connection is made: the window follows from it.
             set_option(peer, libc::SOL_SOCKET, libc::SO_RCVBUF, rcvbuf);
         }
-        let patience = libc::timeval {
-            tv_sec: READ_SECONDS,
-            tv_usec: 0,
-        };
-        expect_ok!(sys!(
-            libc::SYS_setsockopt,
-            peer,
-            libc::SOL_SOCKET,
-            libc::SO_RCVTIMEO,
-            &patience,
-            size_of::<libc::timeval>()
-        ));
+        set_patience(peer, READ_SECONDS);
         expect_ok!(self.connect(peer));
         peer
     }
@@ -135,6 +124,22 @@ pub fn try_option(socket: i32, level: i32, name: i32, value: i32) -> i64 {
         &value,
         size_of::<i32>()
     )
+}
+
+/// How many seconds a read waits before it is `EAGAIN`.
+pub fn set_patience(socket: i32, seconds: i64) {
+    let patience = libc::timeval {
+        tv_sec: seconds,
+        tv_usec: 0,
+    };
+    expect_ok!(sys!(
+        libc::SYS_setsockopt,
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_RCVTIMEO,
+        &patience,
+        size_of::<libc::timeval>()
+    ));
 }
 
 pub fn set_option(socket: i32, level: i32, name: i32, value: i32) {

@@ -79,6 +79,8 @@ named! {
         Other = "other",
         /// The first response on its connection.
         First = "first",
+        /// It is all of a response, and a crossing costs less than an entry.
+        Alone = "alone",
         /// The thread runs no event loop.
         Loop = "loop",
         /// The socket is blocking.

@@ -48,6 +48,8 @@ pub struct Saio {
     pub mode: Mode,
     /// Which pool, except in mode inline
     pub pool: Option<Name>,
+    /// Whether writes are queued that cost more so: to see that they arrive
+    pub queue_all: bool,
 }
 
 /// Who runs the calls.

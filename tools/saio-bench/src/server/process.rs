@@ -89,6 +89,9 @@ impl Process {
                 .env("LD_PRELOAD", &saio.library)
                 .env("SAIO_MODE", saio.mode.name())
                 .env("SAIO_STATS", stats);
+            if saio.queue_all {
+                command.env("SAIO_ALONE", "queue");
+            }
             if let Some(pool) = &saio.pool {
                 command.env("SAIO_POOL", pool.as_str());
             }

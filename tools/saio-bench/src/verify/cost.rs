@@ -112,7 +112,7 @@ pub fn cost(args: &CostArgs) -> Result<()> {
         args.profile.is_none() || plans.len() == 1,
         "--profile wants one way of one server: add --way"
     );
-    let world = World::new(&settings)?;
+    let world = World::new(&settings, false)?;
     let mut rows = Vec::new();
     println!(
         "{:22} {:>5} {:>10} {:>10} {:>7}  {:>9} {:>9}",

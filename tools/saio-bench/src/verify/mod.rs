@@ -221,7 +221,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8> {
     let file = args.json.as_deref().map(places::output).transpose()?;
     let mut ktap = Ktap::start(io::stdout(), plans.iter().map(number).sum())?;
     ktap.comment(&format!("seed {}\n{}", args.seed, compare::NOT_COMPARED))?;
-    let world = World::new(args)?;
+    let world = World::new(args, true)?;
     let mut results = Vec::new();
     for (plan, missing) in &plans {
         match missing {

@@ -43,12 +43,12 @@ pub struct World {
 }
 
 impl World {
-    /// Writes files and makes the pool.
+    /// Writes files and makes the pool. `queue_all`: servers queue also what costs them more so.
     ///
     /// # Errors
     ///
     /// A directory cannot be written, the library is missing, or no pool can be made.
-    pub fn new(args: &VerifyArgs) -> Result<Self> {
+    pub fn new(args: &VerifyArgs, queue_all: bool) -> Result<Self> {
         let base = places::temporary()?;
         let pool = match args.mode {
             Mode::Inline | Mode::None => None,
@@ -60,6 +60,7 @@ impl World {
                 library: places::readable_by_all(&args.places.library()?, &base)?,
                 mode,
                 pool: pool.as_ref().map(|crew| crew.name().clone()),
+                queue_all,
             }),
         };
         let mut files = FILES.to_vec();
@@ -297,7 +298,7 @@ impl Pair {
             server.label()
         );
         ensure!(
-            stats.get("deferred") > 0,
+            stats.used(),
             "{} has deferred no call: it ran without SAIO; see saioctl doctor",
             server.label()
         );

@@ -6,6 +6,7 @@ pub mod bad_entries;
 pub mod blocking_owner;
 pub mod blocking_writer;
 pub mod busy;
+pub mod cancelled;
 pub mod close_now;
 pub mod cork_entry;
 pub mod direct_write;
