@@ -357,7 +357,11 @@ impl Bench<'_> {
         let mut served = self.start(setup, line, name)?;
         let (once, _) = self.requests(line.way, point.size)?;
         self.stage.prepare(&served, once)?;
-        let count = Count::of(&served.server, &*self.client(&served, point)?, COUNTED)?;
+        let client = self.client(&served, point)?;
+        // The library finds out what a crossing costs: before each one is counted.
+        measure::warm_up(&served.server, &*client)?;
+        let count = Count::of(&served.server, &*client, COUNTED)?;
+        drop(client);
         served.server.stop()?;
         count.crossings(&served.server)
     }
