@@ -4,7 +4,8 @@
 
 use super::user::{self, Mapped};
 use crate::{
-    errno, glue,
+    errno,
+    glue::{self, Registers},
     kunit::{assert, assert_eq},
     mem::{Layout, Mem},
 };
@@ -296,7 +297,7 @@ fn entries_of_the_owner_run() {
     user::write(tail, 2u32);
     assert_eq!(enter(2), 2);
     let completion = |i| user::read::<[i64; 2]>(mapped.at(p.cq_off, i, 16));
-    let parent = glue::call(bindings::__NR_getppid, &[0; 6]);
+    let parent = glue::call(bindings::__NR_getppid, Registers::new([0; 6]));
     assert!(parent > 0);
     assert_eq!(completion(0), [0, parent]);
     assert_eq!(completion(1), [1, errno::eopnotsupp().to_errno().into()]);

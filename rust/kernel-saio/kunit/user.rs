@@ -2,7 +2,12 @@
 
 //! The user space of a case, and rings made from there.
 
-use crate::{glue, kunit::assert, ring::Ring, TaskRings};
+use crate::{
+    glue::{self, Registers},
+    kunit::assert,
+    ring::Ring,
+    TaskRings,
+};
 use core::mem::{size_of, size_of_val};
 use kernel::{
     bindings,
@@ -42,7 +47,7 @@ pub(super) fn write<T: AsBytes>(addr: u64, value: T) {
 pub(super) fn call(nr: u32, args: &[u64]) -> i64 {
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    glue::call(nr, &all)
+    glue::call(nr, Registers::new(all))
 }
 
 /// Closes a descriptor, and waits until that is done.
