@@ -13,7 +13,7 @@ use crate::fds::COMPANIONS;
 use crate::queue::Engine;
 use crate::tls;
 
-/// So many writes go straight through for each entry of a batch that no pool took.
+/// So many writes go straight through for each entry of flows in a batch that no pool took.
 const SPARED: u32 = 64;
 
 impl Engine {
@@ -45,12 +45,13 @@ impl Engine {
         true
     }
 
-    /// Behind a crossing with `n` entries: what becomes of writes that stand alone until the next one.
+    /// Behind a crossing: what becomes of writes that stand alone until the next one. If it had no entries of flows,
+    /// nothing was decided.
     #[inline]
-    pub fn weigh(&mut self, n: u32) {
-        if self.sparing {
+    pub fn weigh(&mut self) {
+        if self.sparing && self.offered != 0 {
             self.spare = if self.ring.need_wakeup() {
-                n * SPARED
+                self.offered * SPARED
             } else {
                 0
             };
@@ -64,7 +65,7 @@ mod tests {
     use saio::sys::SAIO_FLOW_BUSY;
 
     use crate::defer::Answer;
-    use crate::fds::COMPANIONS;
+    use crate::fds::{self, COMPANIONS};
     use crate::fixture::Fixture;
     use crate::stats::{Flush, Why};
 
@@ -100,6 +101,19 @@ mod tests {
     }
 
     #[test]
+    fn closes_alone_decide_nothing() {
+        let mut f = fixture(11_200);
+        let flow = fresh(&mut f, 1);
+        assert_eq!(f.send(flow, 10), PASSED);
+        let left = f.engine.spare;
+        let fd = f.fd(1);
+        f.engine.close_any(fd, fds::get(fd));
+        assert_eq!(f.engine.queued, 1);
+        f.engine.flush(Flush::Wait);
+        assert_eq!(f.engine.spare, left);
+    }
+
+    #[test]
     fn all_are_queued_while_a_pool_looks() {
         let mut f = fixture(11_050);
         f.kernel.look();
@@ -115,6 +129,12 @@ mod tests {
         assert_eq!(f.send(flow, 10), Answer::Done(10));
         f.say(1, 0);
         // It is queued, and so is what comes behind it.
+        assert_eq!(f.send(flow, 10), Answer::Done(10));
+
+        let flow = fresh(&mut f, 2);
+        let fd = f.fd(2);
+        let option = f.engine.option(fd, flow, libc::TCP_NODELAY, true);
+        assert_eq!(option, Answer::Done(0));
         assert_eq!(f.send(flow, 10), Answer::Done(10));
     }
 

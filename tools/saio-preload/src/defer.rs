@@ -68,14 +68,19 @@ impl Engine {
         let Some(place) = self.flows.get_mut(flow.index()) else {
             return false;
         };
-        let state = fds::get(fd);
+        // Another thread may add to what is known of it.
+        let state = loop {
+            let state = fds::get(fd);
+            if fds::replace(fd, state, state.into_flow(self.id, flow)) {
+                break state;
+            }
+        };
         *place = Flow {
             fd,
             flow,
             company: if state.company() { COMPANIONS } else { 0 },
             ..Flow::NONE
         };
-        fds::set(fd, state.into_flow(self.id, flow));
         bump(&self.counters.flows);
         true
     }
@@ -162,6 +167,7 @@ impl Engine {
         if !self.push_option(fd, flow, name, on) {
             return self.pass(Why::Room);
         }
+        self.in_batch(flow);
         self.tick();
         Answer::Done(0)
     }
@@ -243,14 +249,7 @@ impl Engine {
             return Err(Refusal::Pass(Why::Room));
         }
         self.judge(fd, flow)?;
-        let batch = self.batch;
-        let state = &mut self.flows[index];
-        if state.batch != batch {
-            state.batch = batch;
-            state.bytes = 0;
-            state.head = 0;
-        }
-        if state.bytes + len as u32 > MAX_BYTES {
+        if self.in_batch(flow).bytes + len as u32 > MAX_BYTES {
             self.flush(Flush::Bytes);
             // Without a pool all was tried, and the status word says if that was too much. A pool
             // may not have got so far. The kernel knows: it does the call itself, or answers
@@ -261,8 +260,7 @@ impl Engine {
                 return Err(Refusal::Pass(Why::Bytes));
             }
             self.judge(fd, flow)?;
-            let state = &mut self.flows[index];
-            (state.batch, state.bytes, state.head) = (self.batch, 0, 0);
+            self.in_batch(flow);
         }
         Ok(())
     }

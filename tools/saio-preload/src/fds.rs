@@ -353,6 +353,14 @@ pub fn makes_records(fd: c_int) {
     note(fd, State::with_records);
 }
 
+/// Notes whether calls on the candidate `fd` may wait.
+pub fn blocks(fd: c_int, on: bool) {
+    note(fd, |state| match state.kind() {
+        Kind::Candidate => state.with_nonblock(!on),
+        _ => state,
+    });
+}
+
 /// Adds to what is known of a connection, whoever has it by now.
 fn note(fd: c_int, add: impl Fn(State) -> State) {
     loop {

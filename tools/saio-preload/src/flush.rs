@@ -157,7 +157,9 @@ impl Engine {
         self.reap();
         if self.served {
             self.count_others(taken);
-            self.weigh(n);
+            if taken >= 0 {
+                self.weigh();
+            }
         }
         taken
     }
@@ -185,6 +187,7 @@ impl Engine {
         self.taken();
         self.batch = self.batch.wrapping_add(1);
         self.queued = 0;
+        self.offered = 0;
     }
 
     /// The ring does not work any more: the thread goes on without.

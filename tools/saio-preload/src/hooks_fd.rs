@@ -304,7 +304,7 @@ fn after_fcntl(fd: c_int, cmd: c_int, arg: usize, ret: c_int) {
 fn unblocking(fd: c_int, on: bool) {
     let state = fds::get(fd);
     match state.kind() {
-        Kind::Candidate => fds::set(fd, state.with_nonblock(on)),
+        Kind::Candidate => fds::blocks(fd, !on),
         Kind::Flow if !on => give_up(fd, Why::Blocking),
         _ => {}
     }

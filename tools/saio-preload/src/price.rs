@@ -53,9 +53,12 @@ pub fn find_out(ring: &mut Ring) {
     let pays = match settings::alone() {
         Alone::Queue => true,
         Alone::Pass => false,
+        // Where it is not asked for.
+        Alone::Measure if settings::eager() => true,
         Alone::Measure => {
             let (crossings, entries) = measure(ring);
-            crossings > entries.saturating_mul(ENTRIES)
+            // Or no round was undisturbed.
+            entries == Duration::MAX || crossings > entries * ENTRIES
         }
     };
     let found = if pays { PAYS } else { LOSES };
@@ -96,6 +99,7 @@ fn measure(ring: &mut Ring) -> (Duration, Duration) {
             // SAFETY: as above.
             unsafe { ring.enter(CALLS, 0) };
         }
+        while ring.pop().is_some() {}
     }
     best
 }

@@ -61,7 +61,7 @@ pub struct Flow {
     pub more: bool,
     /// When last looked at it was busy with entries that wait for that to end.
     pub kept: bool,
-    /// How surely responses are more than one write, up to [`fds::COMPANIONS`]; see [`crate::alone`].
+    /// How surely responses are more than one write, up to [`crate::fds::COMPANIONS`]; see [`crate::alone`].
     pub company: u8,
     /// Turn of the loop in which a write last went straight through because it stands alone.
     pub passed: u32,
@@ -117,6 +117,8 @@ pub struct Engine {
     pub sparing: bool,
     /// So many of them go straight through before one is queued again.
     pub spare: u32,
+    /// Entries of flows that were queued in this batch.
+    pub offered: u32,
     /// Number of the batch being collected.
     pub batch: u32,
     /// The last batch for which the pool was woken.
@@ -173,6 +175,7 @@ impl Engine {
             flags: sys::SQE_FLOW | quiet,
             sparing: false,
             spare: 0,
+            offered: 0,
             batch: 1,
             woken: 0,
             queued: 0,
@@ -301,10 +304,21 @@ impl Engine {
         self.kept -= self.sweep(0, self.kept);
     }
 
+    /// What is known of a flow, to which something is queued in this batch.
+    #[inline]
+    pub fn in_batch(&mut self, flow: FlowRef) -> &mut Flow {
+        let state = &mut self.flows[flow.index()];
+        if state.batch != self.batch {
+            (state.batch, state.bytes, state.head) = (self.batch, 0, 0);
+        }
+        state
+    }
+
     /// Accounts for an entry of a flow.
     #[inline]
     pub fn sent(&mut self, flow: FlowRef, chunk: Option<Chunk>) {
         self.outstanding += 1;
+        self.offered += 1;
         if self.served {
             return;
         }

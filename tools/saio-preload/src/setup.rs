@@ -135,9 +135,7 @@ pub fn ring_now() {
 
 /// Makes the ring of this thread.
 fn make_engine() -> Option<()> {
-    if !tls::may_have_engine() {
-        return None;
-    }
+    let _making = tls::make()?;
     let made = tls::id()
         .ok_or_else(|| io::Error::from_raw_os_error(libc::EUSERS))
         .and_then(block);
@@ -159,12 +157,23 @@ fn make_engine() -> Option<()> {
 
 /// A new engine in memory of its own.
 fn block(id: u32) -> io::Result<*mut Engine> {
-    let mut ring = Ring::setup(saio_params {
+    let ring = Ring::setup(saio_params {
         sq_entries: SQ_ENTRIES,
         cq_entries: CQ_ENTRIES,
         flows: MAX_FLOWS as u32,
         ..Default::default()
     })?;
+    let fd = ring.fd();
+    fds::set(fd, State::RING);
+    let made = block_on(id, ring);
+    if made.is_err() {
+        fds::set(fd, State::UNTRACKED);
+    }
+    made
+}
+
+/// The same, on a ring.
+fn block_on(id: u32, mut ring: Ring) -> io::Result<*mut Engine> {
     price::find_out(&mut ring);
     let mode = attach(&mut ring);
     let mut arena = Arena::new(ring.params().arena_size as usize);
@@ -200,7 +209,6 @@ fn block(id: u32) -> io::Result<*mut Engine> {
             }
         ));
     }
-    fds::set(ring.fd(), State::RING);
     // SAFETY: fresh, zeroed, page-aligned memory of this size that is never freed. All
     // zeros are valid counters, and from here on they are only used by reference.
     let engine = unsafe {

@@ -144,9 +144,26 @@ pub fn engine() -> Option<Guard> {
     })
 }
 
-/// Whether this thread has an engine or may make one now.
-pub fn may_have_engine() -> bool {
-    TLS.with(|tls| !tls.busy.get() && !tls.refused.get())
+/// Keeps signal handlers from using or making an engine while this thread makes one.
+pub struct Making(());
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        TLS.with(|tls| tls.busy.set(false));
+    }
+}
+
+/// Begins to make an engine, if this thread may have one.
+pub fn make() -> Option<Making> {
+    TLS.with(|tls| {
+        if tls.busy.get() || tls.refused.get() {
+            return None;
+        }
+        tls.busy.set(true);
+        compiler_fence(Ordering::SeqCst);
+        Some(Making(()))
+    })
 }
 
 /// Gives this thread its engine.
