@@ -15,7 +15,7 @@ use crate::{
         policy,
         sched::{Mode, Plan, Why},
     },
-    mem::Sqe,
+    mem::{Entry, Sqe},
     op::{self, Op, Part},
     ring::{names, reference, Fate, Ring, Sq, SqGuard},
     trace::{self, Where},
@@ -108,7 +108,7 @@ impl Batch<'_> {
         while *taken < n && !self.die {
             let left = n - *taken;
             self.may_go_on(left)?;
-            let entry = self.ring.mem.entry(self.sq.consumer.slot());
+            let entry = self.ring.entry(&self.sq, 0);
             *taken += match entry.head().flags & flags::FLOW {
                 0 => self.run_calls(left),
                 _ => 0,
@@ -464,8 +464,7 @@ impl Ring {
     /// The flow, or another target, of the entry behind the first that is published.
     #[inline]
     fn next_target(&self, sq: &Sq) -> u32 {
-        let entry = self.mem.entry(sq.consumer.slot().wrapping_add(1));
-        (entry.target() >> 32) as u32
+        (self.entry(sq, 1).target() >> 32) as u32
     }
 
     /// The entry behind `sqe`, the first that is published, if it brings more bytes for the same
@@ -480,7 +479,7 @@ impl Ring {
         if self.next_target(sq) != reference(sqe) {
             return None;
         }
-        let next = self.mem.entry(sq.consumer.slot().wrapping_add(1)).copy();
+        let next = self.entry(sq, 1).copy();
         let fits = names(&next, reference(sqe)) && op::promises(next.nr) && plain(&next);
         fits.then_some(next)
     }
@@ -505,10 +504,15 @@ impl Ring {
         Ok(true)
     }
 
-    /// Whether the `i`-th of the published entries is one of a flow.
+    /// The published entry with `i` others before it.
+    #[inline]
+    fn entry(&self, sq: &Sq, i: u32) -> Entry<'_> {
+        self.mem.entry(sq.consumer.slot().wrapping_add(i))
+    }
+
+    /// Whether it is one of a flow.
     fn is_flow(&self, sq: &Sq, i: u32) -> bool {
-        let entry = self.mem.entry(sq.consumer.slot().wrapping_add(i));
-        entry.head().flags & flags::FLOW != 0
+        self.entry(sq, i).head().flags & flags::FLOW != 0
     }
 }
 

@@ -19,7 +19,7 @@ impl Batch<'_> {
             return taken;
         }
         while taken < n && self.budget != 0 {
-            let entry = ring.mem.entry(self.sq.consumer.slot());
+            let entry = ring.entry(&self.sq, 0);
             let head = entry.head();
             if head.flags & !flags::SKIP_SUCCESS != 0 || head.ctl != 0 || !ring.permits(head.nr) {
                 break;

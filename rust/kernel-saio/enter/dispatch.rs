@@ -44,7 +44,7 @@ impl Ring {
     /// Takes the first entry, of `left` up to the last one for a flow. Unless the caller wants to
     /// `run` it, its operation is queued.
     fn dispatch(&self, sq: &mut Sq, caller: Caller<'_>, left: u32, run: bool) -> Dispatched {
-        let sqe = self.mem.entry(sq.consumer.slot()).copy();
+        let sqe = self.entry(sq, 0).copy();
         if caller.filtered() {
             // Only the owner can ask its filter. After the copy: a filter binds what was published
             // behind it.
@@ -160,7 +160,7 @@ impl Ring {
         // Looked at once: a sharer of the memory may go on publishing for ever.
         let published = sq.consumer.published(self.mem.sq_tail());
         for _ in 0..published {
-            let sqe = self.mem.entry(sq.consumer.slot()).copy();
+            let sqe = self.entry(&sq, 0).copy();
             self.hand_over_at_end(&sqe, linked);
             linked = sqe.flags & LINKS != 0;
             self.advance(&mut sq);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::server::open_to_all;
@@ -116,6 +117,16 @@ pub fn allow_descriptors() -> Result<()> {
         setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(hard), hard)?;
     }
     Ok(())
+}
+
+/// Writes a file of JSON, for people to read too.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn write_json(file: &Path, value: &Value) -> Result<()> {
+    fs::write(file, format!("{value:#}\n"))
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Where a file named by the user is written: below `SAIO_OUT` if that is set and the path is relative.

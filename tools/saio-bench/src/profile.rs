@@ -108,8 +108,7 @@ impl About {
             "all_maps": self.all_maps,
             "variants": self.variants,
         });
-        fs::write(file, format!("{about:#}\n"))
-            .with_context(|| format!("cannot write {}", file.display()))
+        places::write_json(file, &about)
     }
 }
 

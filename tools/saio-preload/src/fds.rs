@@ -116,7 +116,7 @@ impl State {
         }
         let further = Self(self.0 + FURTHER);
         if (further.0 / FURTHER) & 0xff == COMPANIONS as u64 {
-            return Self(self.0 | COMPANY);
+            return self.with_company();
         }
         further
     }

@@ -2,12 +2,11 @@
 
 //! `saio-bench cost`: what a request costs a server, without SAIO and under it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{ensure, Context, Result};
 use clap::Args;
-use serde_json::{json, Value};
+use serde_json::json;
 
 use super::subjects::{Subject, Way};
 use super::world::World;
@@ -155,7 +154,7 @@ pub fn cost(args: &CostArgs) -> Result<()> {
         }));
     }
     if let Some(file) = &file {
-        write(file, &json!({ "rows": rows }))?;
+        places::write_json(file, &json!({ "rows": rows }))?;
     }
     Ok(())
 }
@@ -236,9 +235,4 @@ fn serving(server: &Process) -> Result<u32> {
         _ => server.tasks().first().copied(),
     };
     first.context("the server is gone")
-}
-
-fn write(file: &Path, value: &Value) -> Result<()> {
-    fs::write(file, format!("{value:#}\n"))
-        .with_context(|| format!("cannot write {}", file.display()))
 }
