@@ -80,6 +80,17 @@ enum Action {
         Is this program right? Both sides without SAIO:\n    saio-bench verify all --mode none --quick")]
     Verify(verify::VerifyArgs),
 
+    /// Kills servers under load, or lets their allocations fail, and looks whether anything is lost or left
+    ///
+    /// nginx and Redis in turn, without SAIO and in every mode. Needs root, a guest that may break, and for `faults` a kernel with
+    /// fault injection. Writes KTAP to stdout and a line for each round to stderr. Exit status 0 if nothing failed, 1
+    /// otherwise.
+    #[command(after_long_help = "Examples:\n  \
+        Twenty minutes of each on the kernel that checks itself:\n    \
+        ./x boot --config debug --memory 4G --time-limit 5000 -- saio-bench storm --seconds 1200\n  \
+        Only kill -9, a minute:\n    ./x boot -- saio-bench storm kill")]
+    Storm(verify::storm::StormArgs),
+
     /// Measures what a request costs servers, with and without SAIO
     ///
     /// Processor time of all of a server's threads and of the kernel's own, and kernel crossings. In a guest whose clock counts
@@ -127,6 +138,7 @@ fn main() -> ExitCode {
     let result = match &Cli::parse().command {
         Action::Demo(args) => demo::demo(args).map(|()| 0),
         Action::Verify(args) => verify::verify(args),
+        Action::Storm(args) => verify::storm::storm(args),
         Action::Cost(args) => verify::cost::cost(args).map(|()| 0),
         Action::Run(args) => run::run(args),
         Action::Peer(args) => peer::peer(args).map(|()| 0),

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -253,6 +253,42 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until the kernel has killed all its processes.
+    ///
+    /// # Errors
+    ///
+    /// It runs on after 60 s, or has ended otherwise.
+    pub fn wait_for_kill(&mut self) -> Result<()> {
+        let start = Instant::now();
+        let left = || !members(self.master.id()).is_empty();
+        while left() && start.elapsed() < STOP_LIMIT {
+            sleep(STEP);
+        }
+        if left() {
+            bail!(
+                "{} was not killed within {} s:\n{}",
+                self.label(),
+                STOP_LIMIT.as_secs(),
+                self.logs()
+            );
+        }
+        self.group.kill();
+        let status = self.master.wait()?;
+        if status.signal() != Some(Signal::SIGKILL as i32) {
+            bail!("{} ended with {status}:\n{}", self.label(), self.logs());
+        }
+        Ok(())
+    }
+
+    /// How it has ended, if it has.
+    ///
+    /// # Errors
+    ///
+    /// As of waitpid(2).
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.master.try_wait()?)
+    }
+
     /// Asks it to stop as an operator does.
     ///
     /// # Errors
@@ -315,6 +351,12 @@ impl Process {
             }
         }
         text
+    }
+
+    /// All that it wrote.
+    pub fn all_logs(&self) -> String {
+        let logs = self.log_files().into_iter();
+        logs.map(|(_, log)| log).collect()
     }
 
     fn log_files(&self) -> Vec<(String, String)> {

@@ -93,18 +93,10 @@ pub fn cost(args: &CostArgs) -> Result<()> {
     group::end_with_us()?;
     let file = args.json.as_deref().map(places::output).transpose()?;
     let settings = VerifyArgs {
-        server: args.server.clone(),
         ways: args.ways.clone(),
-        mode: args.mode,
         workers: args.workers,
         threads: args.threads,
-        seed: 1,
-        quick: true,
-        responses: None,
-        rounds: None,
-        only: None,
-        json: None,
-        places: args.places.clone(),
+        ..VerifyArgs::quick(&args.server, args.mode, 1, &args.places)
     };
     let plans = settings.plans()?;
     ensure!(

@@ -9,6 +9,7 @@ mod exchange;
 pub mod fake;
 mod received;
 mod rings;
+pub mod storm;
 pub mod streams;
 pub mod subjects;
 mod tests;
@@ -107,6 +108,24 @@ struct Plan {
 }
 
 impl VerifyArgs {
+    /// The defaults, in quick form, for others that need servers.
+    fn quick(server: &str, mode: Mode, seed: u64, places: &Places) -> Self {
+        Self {
+            server: server.to_owned(),
+            ways: Vec::new(),
+            mode,
+            workers: 1,
+            threads: 1,
+            seed,
+            quick: true,
+            responses: None,
+            rounds: None,
+            only: None,
+            json: None,
+            places: places.clone(),
+        }
+    }
+
     /// What is to be run. Servers that are missing are among it.
     fn plans(&self) -> Result<Vec<Plan>> {
         let subjects = SUBJECTS

@@ -65,6 +65,11 @@ impl<'a> Received<'a> {
         self.whole
     }
 
+    /// No answer is there in part.
+    pub fn is_between(&self) -> bool {
+        self.part == 0
+    }
+
     /// Takes bytes as they come.
     ///
     /// # Errors

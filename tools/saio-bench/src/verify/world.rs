@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{ensure, Context, Result};
+use saio::pool::Name;
 use tempfile::TempDir;
 
 use super::exchange::Dials;
@@ -164,6 +165,11 @@ impl World {
         let server = start(&site)?;
         let dial = way.dial(&server, &self.identity)?;
         Ok(Side { name, server, dial })
+    }
+
+    /// The pool of servers under SAIO, if they have one.
+    pub fn pool(&self) -> Option<&Name> {
+        self.saio.as_ref()?.pool.as_ref()
     }
 
     /// A served file by its name.

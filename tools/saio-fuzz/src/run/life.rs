@@ -2,6 +2,7 @@
 
 //! Processes and threads of a case, from first to last.
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 
@@ -23,9 +24,15 @@ pub const AFTER_EXEC: &str = "--after-exec";
 /// Descriptors that a process of a case can have.
 const FILES: u64 = 512;
 
+/// What connections keep after their end is soon given back. Each network namespace has its own.
+pub const SOON: [(&CStr, &str); 2] = [
+    (c"/proc/sys/net/ipv4/tcp_fin_timeout", "1"),
+    (c"/proc/sys/net/mptcp/close_timeout", "1"),
+];
+
 /// The first process of a case, in PID and IPC namespaces of its own: it runs the case in a
 /// child, waits for that, and with it ends all that came out of it.
-pub fn case_init(case: Case, directory: &std::ffi::CStr, stats: &'static Stats) -> ! {
+pub fn case_init(case: Case, directory: &CStr, stats: &'static Stats) -> ! {
     call(
         libc::SYS_prctl,
         &[libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize],
@@ -40,18 +47,15 @@ pub fn case_init(case: Case, directory: &std::ffi::CStr, stats: &'static Stats) 
             &[libc::AT_FDCWD as usize, path, libc::O_RDWR as usize],
         );
     }
-    let path = c"/proc/thread-self/oom_score_adj".as_ptr() as usize;
-    let fd = call(
-        libc::SYS_openat,
-        &[libc::AT_FDCWD as usize, path, libc::O_WRONLY as usize],
-    );
-    call(libc::SYS_write, &[fd as usize, address("1000"), 4]);
-    call(libc::SYS_close, &[fd as usize]);
+    write(c"/proc/thread-self/oom_score_adj", "1000");
     if call(libc::SYS_chdir, &[directory.as_ptr() as usize]) < 0 {
         exit(1);
     }
     if case.own_net {
         loopback_up();
+        for (path, value) in SOON {
+            write(path, value);
+        }
     }
     limit(libc::RLIMIT_CORE, 0);
     limit(libc::RLIMIT_AS, 512 << 20);
@@ -76,6 +80,16 @@ pub fn case_init(case: Case, directory: &std::ffi::CStr, stats: &'static Stats) 
             exit(1);
         }
     }
+}
+
+/// Writes a file of the kernel's.
+fn write(path: &CStr, value: &str) {
+    let path = path.as_ptr() as usize;
+    let flags = libc::O_WRONLY as usize;
+    let fd = call(libc::SYS_openat, &[libc::AT_FDCWD as usize, path, flags]);
+    let bytes = value.as_ptr() as usize;
+    call(libc::SYS_write, &[fd as usize, bytes, value.len()]);
+    call(libc::SYS_close, &[fd as usize]);
 }
 
 /// Sets the loopback device of a new network namespace up.

@@ -20,7 +20,7 @@ use crate::stats::Stats;
 use world::World;
 
 pub use identity::{limit, FAIL_NTH};
-pub use life::{after_exec, case_init, set_pace, AFTER_EXEC};
+pub use life::{after_exec, case_init, set_pace, AFTER_EXEC, SOON};
 pub use raw::{address, call, exit, fork};
 
 /// Runs the steps of a case and ends the process.

@@ -2,12 +2,10 @@
 
 //! Whether the kernel has given back all that cases have had.
 
-use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
 use saio::sys;
+use saio_leaks::Baseline;
 
 use crate::plan::NOBODY;
 use crate::run::{self, address, call};
@@ -19,107 +17,24 @@ const PATIENCE: Duration = Duration::from_secs(80);
 /// As much as the slowest machine takes for work that was put off, without a factor.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// Open files of the system that may be more than before: the kernel counts them for each CPU, and
-/// adds up now and then.
-const FILES: u64 = 400;
-
 const POOL: i64 = sys::__NR_saio_pool as i64;
 const ATTR_SIZE: usize = size_of::<sys::saio_pool_attr>();
 
-/// What there was before the first case.
-pub struct Baseline {
-    files: u64,
-    sockets: u64,
-}
-
-impl Baseline {
-    /// Counts.
-    ///
-    /// # Errors
-    ///
-    /// The kernel does not tell.
-    pub fn now() -> Result<Self> {
-        Ok(Self {
-            files: open_files().context("cannot read /proc/sys/fs/file-nr")?,
-            sockets: tcp("alloc").context("cannot read /proc/net/sockstat")?,
-        })
+/// Removes the pools that cases have made, and says what is left of cases.
+///
+/// # Errors
+///
+/// Something is left for too long, or a pool cannot be removed.
+pub fn check(baseline: &Baseline, factor: u32) -> Result<(), String> {
+    let patience = PATIENCE.max(SLOW * factor);
+    let last = Instant::now() + patience;
+    saio_leaks::until(last, remove_pools)?;
+    saio_leaks::until(last, saio_leaks::no_threads)?;
+    baseline.check(patience)?;
+    for user in [NOBODY, NOBODY + 1] {
+        saio_leaks::until(last, || uncharged(user))?;
     }
-
-    /// Removes the pools that cases have made, and says what is left of cases.
-    ///
-    /// # Errors
-    ///
-    /// Something is left for too long, or a pool cannot be removed.
-    pub fn check(&self, factor: u32) -> Result<(), String> {
-        let last = Instant::now() + PATIENCE.max(SLOW * factor);
-        let wait = |look: &dyn Fn() -> Result<(), String>| loop {
-            match look() {
-                Ok(()) => return Ok(()),
-                Err(left) if Instant::now() > last => return Err(left),
-                Err(_) => thread::sleep(Duration::from_millis(20)),
-            }
-        };
-        wait(&remove_pools)?;
-        wait(&no_threads)?;
-        wait(&no_rings)?;
-        wait(&|| none_more("TCP orphans", tcp("orphan"), 0))?;
-        wait(&|| none_more("TCP sockets", tcp("alloc"), self.sockets))?;
-        wait(&|| none_more("open files", open_files(), self.files + FILES))?;
-        for user in [NOBODY, NOBODY + 1] {
-            wait(&|| uncharged(user))?;
-        }
-        Ok(())
-    }
-}
-
-fn none_more(what: &str, there: Option<u64>, allowed: u64) -> Result<(), String> {
-    match there {
-        Some(count) if count > allowed => Err(format!("{count} {what}, {allowed} before")),
-        _ => Ok(()),
-    }
-}
-
-/// The first number of a text.
-fn number(text: &str) -> Option<u64> {
-    text.split_whitespace().next()?.parse().ok()
-}
-
-fn open_files() -> Option<u64> {
-    number(&fs::read_to_string("/proc/sys/fs/file-nr").ok()?)
-}
-
-/// A figure of the line about TCP.
-fn tcp(name: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/net/sockstat").ok()?;
-    let line = text.lines().find(|line| line.starts_with("TCP:"))?;
-    number(line.split_once(&format!(" {name} "))?.1)
-}
-
-/// Memory of rings is the only memory that functions of SAIO take by vmalloc.
-fn no_rings() -> Result<(), String> {
-    let text = fs::read_to_string("/proc/vmallocinfo").unwrap_or_default();
-    let rings: Vec<&str> = text.lines().filter(|line| line.contains("saio")).collect();
-    match rings[..] {
-        [] => Ok(()),
-        [first, ..] => Err(format!("{} rings still have memory: {first}", rings.len())),
-    }
-}
-
-/// Threads of pools that were removed end.
-fn no_threads() -> Result<(), String> {
-    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let names = names.filter_map(|process| fs::read_to_string(process.path().join("comm")).ok());
-    let left: Vec<String> = names
-        .filter(|name| name.starts_with("saio/") && !name.starts_with("saio/defaul"))
-        .collect();
-    match &left[..] {
-        [] => Ok(()),
-        [first, ..] => Err(format!(
-            "{} threads of removed pools: {}",
-            left.len(),
-            first.trim()
-        )),
-    }
+    Ok(())
 }
 
 /// Removes all pools but the default, which gets its defaults again.

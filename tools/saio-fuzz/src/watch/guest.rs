@@ -6,8 +6,6 @@ use std::ffi::CStr;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 
@@ -18,8 +16,6 @@ pub const DIRECTORY: &str = "/tmp/saio-fuzz";
 
 /// Directories of the host that the guest can write to.
 const SHARED: [&CStr; 1] = [c"/mnt/out"];
-
-const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
 
 /// Refuses a machine that somebody may want to keep: the guest of `./x` has its root from
 /// another machine, read-only, over 9p.
@@ -79,12 +75,12 @@ pub fn prepare() -> Result<()> {
         // Programs that die are none of the kernel's faults.
         ("/proc/sys/debug/exception-trace", "0"),
         ("/proc/self/oom_score_adj", "-1000"),
-        // What connections of any kind keep after their end is soon given back.
-        ("/proc/sys/net/ipv4/tcp_fin_timeout", "1"),
-        ("/proc/sys/net/mptcp/close_timeout", "1"),
     ];
     for (path, value) in settings {
         set(path, value);
+    }
+    for (path, value) in run::SOON {
+        set(path.to_str()?, value);
     }
     if Path::new(run::FAIL_NTH.to_str()?).exists() {
         for (path, value) in [
@@ -135,24 +131,5 @@ pub fn disturb(turn: u64) {
 pub fn mark(case: u64) {
     if let Ok(mut log) = fs::OpenOptions::new().write(true).open("/dev/kmsg") {
         let _ = log.write_all(format!("<6>saio-fuzz: case {case}\n").as_bytes());
-    }
-}
-
-/// Has the kernel look for memory that nobody points to. It tells its log, which fails the run.
-pub fn look_for_leaks() {
-    if !Path::new(KMEMLEAK).exists() {
-        return;
-    }
-    // What is young is not reported: look twice.
-    for _ in 0..2 {
-        thread::sleep(Duration::from_secs(6));
-        set(KMEMLEAK, "scan");
-    }
-    match fs::read_to_string(KMEMLEAK) {
-        Ok(text) => println!(
-            "saio-fuzz: kmemleak has {} reports\n{text}",
-            text.matches("unreferenced object").count()
-        ),
-        Err(error) => println!("saio-fuzz: cannot read {KMEMLEAK}: {error}"),
     }
 }

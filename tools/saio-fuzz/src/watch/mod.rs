@@ -12,12 +12,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
+use saio_leaks::Baseline;
 
 use crate::plan::{self, Case};
 use crate::run;
 use crate::stats::{Stats, WORKERS};
 use crate::Cli;
-use clean::Baseline;
 
 /// A round may take so long beyond the time limits of its cases.
 const ROUND_GRACE: Duration = Duration::from_secs(120);
@@ -75,7 +75,7 @@ pub fn run(cli: &Cli) -> Result<bool> {
         guest::trace((next / cli.check_every) % 4 == 1);
         sound &= round.run(cli, stats)?;
         if sound {
-            if let Err(left) = baseline.check(cli.time_factor) {
+            if let Err(left) = clean::check(&baseline, cli.time_factor) {
                 let (first, last) = (round.cases[0], next + cli.check_every - 1);
                 println!("saio-fuzz: FAILED: after cases {first} to {last}: {left}");
                 println!(
@@ -91,10 +91,19 @@ pub fn run(cli: &Cli) -> Result<bool> {
         }
     }
     if sound {
-        guest::look_for_leaks();
+        look_for_leaks()?;
     }
     report::summary(stats);
     Ok(sound)
+}
+
+/// Has the kernel look for memory that nobody points to. It tells its log, which fails the run.
+fn look_for_leaks() -> Result<()> {
+    if let Some(text) = saio_leaks::unreferenced()? {
+        let number = text.matches("unreferenced object").count();
+        println!("saio-fuzz: kmemleak has {number} reports\n{text}");
+    }
+    Ok(())
 }
 
 /// Cases that run before the next look at what is left.

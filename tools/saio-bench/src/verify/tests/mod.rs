@@ -5,7 +5,7 @@
 pub mod groups;
 mod http;
 mod http2;
-mod kill;
+pub mod kill;
 mod ktls;
 mod lifecycle;
 mod load;
@@ -13,7 +13,7 @@ mod memcached;
 mod nginx;
 mod redis;
 mod sizes;
-mod stress;
+pub mod stress;
 
 use anyhow::Result;
 

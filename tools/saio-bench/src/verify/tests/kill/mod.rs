@@ -15,10 +15,13 @@ use anyhow::{bail, ensure, Context, Result};
 
 use super::stress::joined;
 use crate::docs::Random;
-use crate::server::LOG;
+use crate::server::{Process, LOG};
 use crate::verify::received::Answer;
 use crate::verify::rings::Rings;
-use crate::verify::world::{Pair, World};
+use crate::verify::storm::Memory;
+use crate::verify::subjects::Way;
+use crate::verify::world::{Pair, Side, World};
+use crate::wire::Dial;
 use client::{mark_of, Client, Line, Manner, Seen, Shared, GREEDY};
 
 /// How long the clients may take until the moment of the kill.
@@ -38,7 +41,7 @@ const ROUNDS: usize = 7000;
 /// Kills the server in the middle of its work, again and again: without SAIO, where it shows that what is demanded holds,
 /// and under it.
 pub fn kill(world: &World, pair: &mut Pair) -> Result<()> {
-    let scripts = scripts(world, pair)?;
+    let scripts = scripts(world, pair.way, &pair.plain.dial)?;
     let rounds = match world.rounds {
         Some(rounds) => rounds as usize,
         None => world.scaled(2, 5),
@@ -48,8 +51,12 @@ pub fn kill(world: &World, pair: &mut Pair) -> Result<()> {
         for number in 1..=rounds {
             let mut random = world.random(ROUNDS + number);
             // Every second one is aimed: in a turn of the server's loop in which it has answered.
-            let aimed = pair.way.tells && number % 2 == 0;
-            let told = round(world, pair, &scripts, (saio, aimed), &mut random)
+            let how = How {
+                saio,
+                aimed: pair.way.tells && number % 2 == 0,
+                killer: Killer::Us,
+            };
+            let told = round(world, pair.way, &scripts, how, &mut random)
                 .with_context(|| format!("{side}, round {number} of {rounds}"))?;
             if world.rounds.is_some() {
                 eprintln!("  {side}, round {number} of {rounds}: {told}");
@@ -59,17 +66,58 @@ pub fn kill(world: &World, pair: &mut Pair) -> Result<()> {
     Ok(())
 }
 
+/// How a server meets its end.
+#[derive(Clone, Copy)]
+pub struct How<'a> {
+    /// Under SAIO
+    pub saio: bool,
+    /// At the moment in which a line is written to its log
+    pub aimed: bool,
+    /// By whom
+    pub killer: Killer<'a>,
+}
+
+/// Who kills it.
+#[derive(Clone, Copy)]
+pub enum Killer<'a> {
+    /// We do, with a signal
+    Us,
+    /// The kernel does: there is no memory left for its control group
+    Kernel(&'a Memory),
+}
+
+impl Killer<'_> {
+    /// Starts a server that can be killed so.
+    fn start(self, start: impl FnOnce() -> Result<Side>) -> Result<Side> {
+        match self {
+            Killer::Us => start(),
+            Killer::Kernel(memory) => memory.within(start),
+        }
+    }
+
+    /// Kills it. It must not have ended before.
+    fn kill(self, server: &mut Process, random: &mut Random) -> Result<()> {
+        match self {
+            Killer::Us => server.kill(),
+            Killer::Kernel(memory) => {
+                memory.exhaust(random)?;
+                server.wait_for_kill()
+            }
+        }
+    }
+}
+
 /// What clients say, and the answers of a server that nobody disturbs.
-fn scripts(world: &World, pair: &Pair) -> Result<Vec<Vec<Line>>> {
+pub fn scripts(world: &World, way: &Way, dial: &Dial) -> Result<Vec<Vec<Line>>> {
     let script = |client: usize| -> Result<Vec<Line>> {
         let mut random = world.random(6000 + client);
         let number = world.scaled(20, 50);
-        let stream = pair.way.stream;
+        let stream = way.stream;
         let requests = match client {
             GREEDY => stream.sized(QUEUED, 6000 + client),
             _ => stream.requests(&mut random, 6000 + client, number),
         };
-        let mut conn = pair.plain.dial.connect()?;
+        let mut conn = dial.connect()?;
         let lines = requests.into_iter().map(|request| {
             let bytes = request.exchange(&mut conn)?;
             let answer = Answer::new(&request, bytes);
@@ -81,15 +129,16 @@ fn scripts(world: &World, pair: &Pair) -> Result<Vec<Vec<Line>>> {
 }
 
 /// One server and its end. Returns what happened.
-fn round(
+pub fn round(
     world: &World,
-    pair: &Pair,
+    way: &Way,
     scripts: &[Vec<Line>],
-    (saio, aimed): (bool, bool),
+    how: How<'_>,
     random: &mut Random,
 ) -> Result<String> {
-    let way = pair.way;
-    let mut side = world.alone(way, "kill", way.start, saio, true)?;
+    let mut side = how
+        .killer
+        .start(|| world.alone(way, "kill", way.start, how.saio, true))?;
     let wanted = FEW * scripts.len() + random.below(world.scaled(150, 1500));
     let jitter = Duration::from_micros(random.below(JITTER) as u64);
     let shared = Shared::default();
@@ -114,11 +163,11 @@ fn round(
         let mut result = wait_for_answers(&shared, scripts.len(), wanted);
         sleep(jitter);
         rings = Rings::of(&side.server);
-        if aimed {
+        if how.aimed {
             wait_for_line(&log);
         }
         let _ = shared.killed.set(Instant::now());
-        result = result.and(side.server.kill());
+        result = result.and(how.killer.kill(&mut side.server, random));
         // All are joined before an error is returned. What a client says explains more than what became of the server.
         let seen: Vec<Result<Seen>> = clients.into_iter().map(joined).collect();
         let seen = seen.into_iter().collect::<Result<Vec<Seen>>>()?;
