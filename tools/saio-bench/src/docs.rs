@@ -2,12 +2,16 @@
 
 //! Files to serve, with contents that repeat for a seed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
 use crate::server::open_to_all;
+
+/// When served files were changed for the last time: in 2001.
+const CHANGED: Duration = Duration::from_secs(1_000_000_000);
 
 /// Numbers that look random and repeat for a seed (SplitMix64).
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ impl Docs {
             .and_then(|()| open_to_all(dir))
             .with_context(|| format!("cannot make {}", dir.display()))?;
         let mut files = Vec::new();
+        // Servers tell when a file was changed: always the same, so that answers of different runs are.
+        let changed = SystemTime::UNIX_EPOCH + CHANGED;
         for (name, size) in sizes {
             let mut body = Vec::with_capacity(size + 8);
             while body.len() < *size {
@@ -70,7 +76,14 @@ impl Docs {
             }
             body.truncate(*size);
             let file = dir.join(format!("{name}.bin"));
-            fs::write(&file, &body).with_context(|| format!("cannot write {}", file.display()))?;
+            fs::write(&file, &body)
+                .and_then(|()| {
+                    File::options()
+                        .write(true)
+                        .open(&file)?
+                        .set_modified(changed)
+                })
+                .with_context(|| format!("cannot write {}", file.display()))?;
             files.push(Doc {
                 path: format!("/{name}.bin"),
                 body,

@@ -57,8 +57,8 @@ impl Baseline {
         let last = Instant::now() + patience;
         let wait = |look: &dyn Fn() -> Result<(), String>| until(last, look);
         wait(&no_rings)?;
-        wait(&|| none_more("TCP orphans", tcp("orphan"), 0))?;
-        wait(&|| none_more("TCP sockets", tcp("alloc"), self.sockets))?;
+        wait(&|| none_more("TCP orphans", tcp("orphan"), 0)).map_err(with_sockets)?;
+        wait(&|| none_more("TCP sockets", tcp("alloc"), self.sockets)).map_err(with_sockets)?;
         wait(&|| none_more("open files", open_files(), self.files + FILES))
     }
 }
@@ -140,6 +140,12 @@ fn none_more(what: &str, there: Option<u64>, allowed: u64) -> Result<(), String>
         Some(count) if count > allowed => Err(format!("{count} {what}, {allowed} before")),
         _ => Ok(()),
     }
+}
+
+/// Adds the TCP sockets of this network namespace, as `/proc/net/tcp` has them.
+fn with_sockets(left: String) -> String {
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    format!("{left}\n{sockets}")
 }
 
 /// The first number of a text.

@@ -62,6 +62,18 @@ impl Slabs {
     }
 }
 
+/// Caches that are in every list of [`Slabs::grown`].
+pub fn in_all(grown: &[Vec<(String, u64)>]) -> Vec<String> {
+    let Some((first, others)) = grown.split_first() else {
+        return Vec::new();
+    };
+    let is_in = |list: &Vec<(String, u64)>, name: &str| list.iter().any(|(other, _)| other == name);
+    let names = first.iter().map(|(name, _)| name.clone());
+    names
+        .filter(|name| others.iter().all(|list| is_in(list, name)))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +92,8 @@ mod tests {
         assert_eq!(grown(3), [named("TCP", 4), named("saio_flow", 7)]);
         assert_eq!(grown(4), [named("saio_flow", 7)]);
         assert_eq!(grown(7), []);
+        assert_eq!(in_all(&[grown(3), grown(4)]), ["saio_flow"]);
+        assert!(in_all(&[grown(3), grown(7)]).is_empty());
+        assert!(in_all(&[]).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 //! What every test needs: files, places, and a server twice.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -141,6 +142,23 @@ impl World {
         };
         let saio = self.saio.as_ref().filter(|_| saio);
         self.side(way, place, saio, start)
+    }
+
+    /// Removes the directories of servers, which must have ended.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be removed.
+    pub fn tidy(&self) -> Result<()> {
+        for entry in fs::read_dir(self.base.path())?.flatten() {
+            // Those of servers begin with their number.
+            let name = entry.file_name();
+            if name.as_encoded_bytes()[0].is_ascii_digit() {
+                fs::remove_dir_all(entry.path())
+                    .with_context(|| format!("cannot remove {}", entry.path().display()))?;
+            }
+        }
+        Ok(())
     }
 
     fn side(

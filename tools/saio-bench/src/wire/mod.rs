@@ -54,6 +54,7 @@ pub struct Conn {
     out: Vec<u8>,
     end: Option<End>,
     slowness: Option<Slowness>,
+    patience: Duration,
 }
 
 impl Conn {
@@ -80,6 +81,7 @@ impl Conn {
             out: Vec::new(),
             end: None,
             slowness: None,
+            patience: PATIENCE,
         };
         while conn.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
             if conn.end.is_some() {
@@ -100,6 +102,20 @@ impl Conn {
             limit,
             reads: 0,
         });
+    }
+
+    /// From now on [`Failure::TimedOut`] comes after this time.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// The port of this end.
+    ///
+    /// # Errors
+    ///
+    /// As of getsockname(2).
+    pub fn port(&self) -> Result<u16, Failure> {
+        Ok(self.stream.local_addr()?.port())
     }
 
     /// Sends bytes as they are. What the server sends meanwhile is taken, lest both wait for each other.
@@ -298,7 +314,7 @@ impl Conn {
         wanted.set(PollFlags::POLLIN, self.end.is_none());
         wanted.set(PollFlags::POLLOUT, !self.out.is_empty());
         let mut fds = [PollFd::new(self.stream.as_fd(), wanted)];
-        let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+        let patience = PollTimeout::try_from(self.patience).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, patience) {
             Ok(0) => return Err(Failure::TimedOut),
             Err(nix::Error::EINTR) => return Ok(()),

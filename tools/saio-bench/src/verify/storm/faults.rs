@@ -5,12 +5,14 @@
 
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 
 use super::failing::Failing;
+use super::stalls;
 use crate::docs::Random;
 use crate::server::Process;
 use crate::verify::received::{Answer, Received};
@@ -18,7 +20,7 @@ use crate::verify::streams::{Reply, Request};
 use crate::verify::subjects::Way;
 use crate::verify::tests::stress::joined;
 use crate::verify::world::{Side, World};
-use crate::wire::{Conn, Dial, Failure};
+use crate::wire::{Conn, Dial, Failure, PATIENCE};
 
 /// Clients at a time; every fourth one reads slowly.
 const CLIENTS: usize = 12;
@@ -38,6 +40,9 @@ const SIP: usize = 16 * 1024;
 const GULP: usize = 64 * 1024;
 /// Between two attempts to reach a server that does not listen.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// After this time without a byte the client looks whether the server has given it up.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// A server that has died says so if it is not SAIO's fault: it could get no memory.
 const OUT_OF_MEMORY: &str = "OUT OF MEMORY";
@@ -94,6 +99,7 @@ pub fn round(
 ) -> Result<String> {
     let mut side = world.alone(way, "faults", way.start, saio, false)?;
     let is_over = AtomicBool::new(false);
+    let tasks = Mutex::new(Vec::new());
     let seen = thread::scope(|scope| -> Result<Seen> {
         let clients: Vec<_> = (exchanges.iter().enumerate())
             .map(|(number, exchanges)| {
@@ -103,6 +109,7 @@ pub fn round(
                     is_slow: number % 4 == 3,
                     at_once: way.at_once.min(AT_ONCE),
                     is_over: &is_over,
+                    tasks: &tasks,
                 };
                 let random = Random::new(random.number());
                 scope.spawn(move || {
@@ -112,7 +119,7 @@ pub fn round(
                 })
             })
             .collect();
-        let result = disturb(&side, failing, random);
+        let result = disturb(&side, failing, &tasks, random);
         is_over.store(true, Ordering::Relaxed);
         let mut sum = Seen::default();
         let mut results = Ok(());
@@ -127,7 +134,8 @@ pub fn round(
             }
         }
         results.and(result).map(|()| sum)
-    })?;
+    })
+    .with_context(|| side.server.logs())?;
     let mut told = format!(
         "{} whole answers, {} refusals, {} connections ended",
         seen.whole, seen.refused, seen.ended
@@ -155,9 +163,18 @@ pub fn round(
 }
 
 /// Lets allocations fail and rest in turn.
-fn disturb(side: &Side, failing: &Failing, random: &mut Random) -> Result<()> {
+fn disturb(
+    side: &Side,
+    failing: &Failing,
+    known: &Mutex<Vec<u32>>,
+    random: &mut Random,
+) -> Result<()> {
     for _ in 0..TIMES {
         let mut tasks = side.server.tasks();
+        known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&tasks);
         tasks.extend(saio_leaks::threads().into_iter().map(|(task, _)| task));
         failing.start(&tasks, random)?;
         sleep(Duration::from_millis(random.below(FAILS) as u64));
@@ -200,6 +217,8 @@ struct Client<'a> {
     is_slow: bool,
     at_once: usize,
     is_over: &'a AtomicBool,
+    /// The server's, as of the last look
+    tasks: &'a Mutex<Vec<u32>>,
 }
 
 /// How some exchanges went.
@@ -238,6 +257,16 @@ impl Client<'_> {
         self.is_over.load(Ordering::Relaxed)
     }
 
+    /// Whether the server has given the connection up without a word; this is said.
+    fn is_given_up(&self, conn: &Conn) -> Result<bool> {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = stalls::given_up(self.dial.address.port(), conn.port()?, &tasks);
+        if let Some(why) = why {
+            eprintln!("faults: a connection is silent: {why}");
+        }
+        Ok(why.is_some())
+    }
+
     /// A connection; none if the server does not listen (any more).
     fn connect(&self, random: &Random) -> Result<Option<Conn>> {
         let buffer = self.is_slow.then_some(SMALL_BUFFER);
@@ -274,28 +303,38 @@ impl Client<'_> {
                 shown = request.to_string();
             }
         }
+        conn.set_patience(PATIENCE);
         match conn.send(&bytes) {
-            Ok(()) => {}
+            Ok(()) => conn.set_patience(LOOK),
             // What had come until then is not looked at.
             Err(Failure::Closed) => return Ok((Talk::Ended, 0)),
+            Err(Failure::TimedOut) if self.is_given_up(conn)? => return Ok((Talk::Ended, 0)),
             Err(error) => return Err(error).context("sending"),
         }
         let is_http = (self.exchanges.iter().flatten())
             .all(|(request, _)| matches!(request.reply, Reply::Http { .. }));
         // The beginning of the answer that is under way.
         let mut begun = Vec::new();
+        let mut waited = Instant::now();
         while received.awaited() > 0 {
             let bytes = match conn.some(GULP) {
                 Ok(bytes) => bytes,
                 Err(Failure::Truncated { .. } | Failure::Closed) => {
                     return Ok((Talk::Ended, received.whole()))
                 }
+                // Something may have come of what was sent before the server gave up.
+                Err(Failure::TimedOut) if self.is_given_up(conn)? => {
+                    return Ok((Talk::Ended, received.whole()))
+                }
+                Err(Failure::TimedOut) if waited.elapsed() < PATIENCE => continue,
                 Err(error) => {
                     return Err(error).with_context(|| {
-                        format!("{} answers before {shown} had not come", received.awaited())
+                        let before = received.awaited();
+                        format!("{before} answers up to that to {shown} have not come")
                     })
                 }
             };
+            waited = Instant::now();
             let whole = received.whole();
             if received.is_between() {
                 begun.clear();

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Why a connection says nothing: whether the server has given it up, and could not even say so.
+
+use std::fs;
+use std::path::Path;
+
+use nix::libc;
+
+/// A socket as `/proc/net/tcp` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Socket {
+    /// Number of its state, as of the kernel
+    state: u8,
+    /// Bytes that the peer has not acknowledged
+    queued: u64,
+    /// 0 if no file refers to it
+    inode: u64,
+}
+
+/// States in which a socket has sent a FIN, or would have, for which there was no memory.
+const CLOSING: [u8; 3] = [4, 9, 11];
+
+/// Whether the server has given up its end of a connection between these ports of 127.0.0.1, and for which reason. `tasks`
+/// are the server's.
+pub fn given_up(server: u16, client: u16, tasks: &[u32]) -> Option<&'static str> {
+    let text = fs::read_to_string("/proc/net/tcp").ok()?;
+    let Some(socket) = find(&text, server, client) else {
+        return Some("its end is gone");
+    };
+    if socket.inode == 0 {
+        let is_mute = CLOSING.contains(&socket.state) && socket.queued == 0;
+        return is_mute.then_some("it had no memory for its FIN");
+    }
+    let is_watched = tasks.iter().any(|task| watches(*task, socket.inode));
+    (!is_watched).then_some("the server could not ask for events")
+}
+
+fn find(text: &str, local: u16, remote: u16) -> Option<Socket> {
+    let port = |address: &str| u16::from_str_radix(address.split_once(':')?.1, 16).ok();
+    text.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, here, there, state, queues, _, _, _, _, inode, ..] = words[..] else {
+            return None;
+        };
+        (port(here)? == local && port(there)? == remote).then_some(())?;
+        Some(Socket {
+            state: u8::from_str_radix(state, 16).ok()?,
+            queued: u64::from_str_radix(queues.split_once(':')?.0, 16).ok()?,
+            inode: inode.parse().ok()?,
+        })
+    })
+}
+
+/// Whether an epoll descriptor of a task has a socket in its list.
+fn watches(task: u32, inode: u64) -> bool {
+    let directory = format!("/proc/{task}");
+    let directory = Path::new(&directory);
+    let target = format!("socket:[{inode}]");
+    let files = fs::read_dir(directory.join("fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let sockets: Vec<i32> = files
+        .filter(|file| {
+            fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == target.as_str())
+        })
+        .filter_map(|file| file.file_name().to_str()?.parse().ok())
+        .collect();
+    let infos = fs::read_dir(directory.join("fdinfo"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    infos
+        .filter_map(|info| fs::read_to_string(info.path()).ok())
+        .any(|info| sockets.iter().any(|fd| is_watched(&info, *fd)))
+}
+
+/// Whether the `fdinfo` of an epoll descriptor has a descriptor that waits for bytes or room, as proc(5) says.
+fn is_watched(info: &str, fd: i32) -> bool {
+    info.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        let Some(("tfd:", number)) = words.next().zip(words.next()) else {
+            return false;
+        };
+        let events = words
+            .nth(1)
+            .and_then(|events| u32::from_str_radix(events, 16).ok());
+        let wanted = (libc::EPOLLIN | libc::EPOLLOUT) as u32;
+        number.parse() == Ok(fd) && events.is_some_and(|events| events & wanted != 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    const TCP: &str = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:4EB5 00000000:0000 0A 00000000:00000000 00:00000000 00000000   103        0 1572 1 x
+   1: 0100007F:4EB5 0100007F:A23A 01 0000000A:00000033 02:00004646 00000000   103        0 612 2 x
+   2: 0100007F:A23A 0100007F:4EB5 04 00000000:00000000 00:00000000 00000000     0        0 0 1 x";
+
+    #[test]
+    fn sockets_are_found_by_their_ports() {
+        let socket = |state, queued, inode| {
+            Some(Socket {
+                state,
+                queued,
+                inode,
+            })
+        };
+        assert_eq!(find(TCP, 0x4eb5, 0xa23a), socket(1, 10, 612));
+        assert_eq!(find(TCP, 0xa23a, 0x4eb5), socket(4, 0, 0));
+        assert_eq!(find(TCP, 1, 2), None);
+    }
+
+    #[test]
+    fn lists_of_epoll_are_read() {
+        let info = "pos:\t0\nino:\t15\ntfd:        3 events:       19 data:  3\ntfd:  6 events: 8 data: 6\n";
+        assert!(is_watched(info, 3));
+        assert!(!is_watched(info, 6), "only errors");
+        assert!(!is_watched(info, 9));
+    }
+
+    #[test]
+    fn a_connection_that_nobody_watches_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let ports = (
+            listener.local_addr().unwrap().port(),
+            client.local_addr().unwrap().port(),
+        );
+        let why = || given_up(ports.0, ports.1, &[std::process::id()]);
+        assert_eq!(why(), Some("the server could not ask for events"));
+        let epoll =
+            nix::sys::epoll::Epoll::new(nix::sys::epoll::EpollCreateFlags::empty()).unwrap();
+        let event = nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, 0);
+        epoll.add(&server, event).unwrap();
+        assert_eq!(why(), None);
+    }
+}
