@@ -2,6 +2,9 @@
 
 //! What the kernel's log says: complaints that fail a run, whatever its status.
 
+/// With this a self-test is named in the log when it begins, and with nothing behind it the end of the last one.
+const TEST: &str = "saio-selftest:";
+
 /// Returns the first lines of complaints in a console log, without time stamps.
 pub fn complaints(log: &str) -> Vec<String> {
     log.lines()
@@ -9,6 +12,20 @@ pub fn complaints(log: &str) -> Vec<String> {
         .filter(|message| is_complaint(message))
         .map(str::to_string)
         .collect()
+}
+
+/// What [`complaints`] returns, each with the self-test that ran then, if one did.
+pub fn complaints_in_tests(log: &str) -> Vec<(Option<&str>, &str)> {
+    let mut test = None;
+    let mut found = Vec::new();
+    for message in log.lines().map(message) {
+        if let Some(name) = message.strip_prefix(TEST) {
+            test = Some(name.trim()).filter(|name| !name.is_empty());
+        } else if is_complaint(message) {
+            found.push((test, message));
+        }
+    }
+    found
 }
 
 /// Returns the last lines of a log.
@@ -81,6 +98,23 @@ mod tests {
         let found = complaints(log);
         assert_eq!(found.len(), 6);
         assert!(found[0].starts_with("WARNING: CPU: 0"));
+    }
+
+    #[test]
+    fn complaints_belong_to_the_test_that_ran() {
+        let log = "\
+[    1.0] WARNING: CPU: 0 early
+[    2.0] saio-selftest: enter.nop
+[    3.0] saio-selftest: flow.park
+[    3.1] BUG: KASAN: slab-use-after-free in x
+[    4.0] saio-selftest:
+[    5.0] WARNING: CPU: 1 late";
+        let found = complaints_in_tests(log);
+        let tests: Vec<Option<&str>> = found.iter().map(|(test, _)| *test).collect();
+        assert_eq!(tests, [None, Some("flow.park"), None]);
+        assert!(found[1].1.starts_with("BUG: KASAN"));
+        let all: Vec<&str> = found.iter().map(|(_, complaint)| *complaint).collect();
+        assert_eq!(all, complaints(log));
     }
 
     #[test]

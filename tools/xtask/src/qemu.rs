@@ -81,7 +81,7 @@ pub struct Machine {
 }
 
 /// How a guest ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// Exit status of the job; none if the guest died before it told.
     pub status: Option<i32>,

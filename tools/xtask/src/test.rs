@@ -15,6 +15,7 @@ use std::fmt::Display;
 
 use anyhow::{bail, Result};
 
+use crate::guestlog;
 use crate::ktap::Outcome;
 use crate::paths::Context;
 use crate::qemu;
@@ -57,7 +58,8 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
 struct Report {
     filter: Option<String>,
     list: bool,
-    passed: usize,
+    /// Their names.
+    passed: Vec<String>,
     skipped: usize,
     /// The results of KUnit were read.
     kunit_done: bool,
@@ -117,7 +119,7 @@ impl Report {
     fn record(&mut self, name: &str, outcome: Outcome) {
         match outcome {
             Outcome::Pass => {
-                self.passed += 1;
+                self.passed.push(name.to_string());
                 println!("PASS {name}");
             }
             Outcome::Skip(reason) => {
@@ -145,9 +147,29 @@ impl Report {
         self.record(name, outcome);
     }
 
-    /// Accounts for what a guest's kernel complained of.
+    /// Accounts for what a guest's kernel complained of: the self-test that ran then fails, even if it has passed.
     fn kernel_log(&mut self, group: &str, guest: &qemu::Outcome) {
-        self.check(&format!("{group}::kernel-log"), &guest.complaints, guest);
+        let mut others = Vec::new();
+        let mut by_test: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (test, complaint) in guestlog::complaints_in_tests(&guest.log) {
+            let Some(test) = test else {
+                others.push(complaint.to_string());
+                continue;
+            };
+            match by_test.last_mut() {
+                Some((last, complaints)) if *last == test => complaints.push(complaint),
+                _ => by_test.push((test, vec![complaint])),
+            }
+        }
+        for (test, complaints) in by_test {
+            let name = format!("{group}::{test}");
+            self.passed.retain(|passed| *passed != name);
+            let path = guest.log_path.display();
+            let said = complaints.join("\n");
+            let detail = format!("the kernel complained meanwhile:\n{said}\nfull log: {path}");
+            self.record(&name, failure(detail));
+        }
+        self.check(&format!("{group}::kernel-log"), &others, guest);
     }
 
     /// Accounts for a step that is one test; its error is the failure.
@@ -164,7 +186,8 @@ impl Report {
 
     fn close(&self) -> Result<i32> {
         let failed = self.failures.len();
-        if self.passed + self.skipped + failed == 0 {
+        let passed = self.passed.len();
+        if passed + self.skipped + failed == 0 {
             bail!(
                 "no test is called like {:?}; ./x test --list shows all names",
                 self.filter.as_deref().unwrap_or_default()
@@ -178,10 +201,7 @@ impl Report {
             }
             println!();
         }
-        println!(
-            "{} passed, {failed} failed, {} skipped",
-            self.passed, self.skipped
-        );
+        println!("{passed} passed, {failed} failed, {} skipped", self.skipped);
         Ok(i32::from(failed > 0))
     }
 }
@@ -228,12 +248,27 @@ mod tests {
     }
 
     #[test]
+    fn a_test_fails_during_which_the_kernel_complained() {
+        let mut report = Report::default();
+        report.record("guest::a", Outcome::Pass);
+        report.record("guest::b", Outcome::Pass);
+        let guest = qemu::Outcome {
+            log: "saio-selftest: a\nsaio-selftest: b\nWARNING: CPU: 0\nsaio-selftest:\n"
+                .to_string(),
+            ..qemu::Outcome::default()
+        };
+        report.kernel_log("guest", &guest);
+        assert_eq!(report.passed, ["guest::a", "guest::kernel-log"]);
+        assert_eq!(report.failures, ["guest::b"]);
+    }
+
+    #[test]
     fn results_are_counted() {
         let mut report = Report::default();
         report.record("a", Outcome::Pass);
         report.record("b", failure("why"));
         report.record("c", Outcome::Skip("no".to_string()));
-        assert_eq!((report.passed, report.skipped), (1, 1));
+        assert_eq!((report.passed.len(), report.skipped), (1, 1));
         assert_eq!(report.failures, ["b"]);
         assert_eq!(report.close().ok(), Some(1));
     }

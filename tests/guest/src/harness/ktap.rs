@@ -38,10 +38,13 @@ pub fn run_all(tests: &[&Test], factor: u32) -> io::Result<usize> {
     let mut failures = 0;
     println!("KTAP version 1");
     println!("1..{}", tests.len());
+    // A line for each test, however fast they are.
+    let _ = fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
     for (index, test) in tests.iter().enumerate() {
         let number = index + 1;
         // Before the test, so that a crash of the whole guest has a name.
         println!("# running {}", test.name);
+        mark(test.name);
         let (verdict, notes) = run_one(test, factor)?;
         match verdict {
             Verdict::Ok => println!("ok {number} {}", test.name),
@@ -56,7 +59,15 @@ pub fn run_all(tests: &[&Test], factor: u32) -> io::Result<usize> {
         }
         io::stdout().flush()?;
     }
+    mark("");
     Ok(failures)
+}
+
+/// Says in the kernel's log which test begins: `./x test` lets it fail if the kernel complains before the next one.
+fn mark(test: &str) {
+    if let Ok(mut log) = fs::OpenOptions::new().write(true).open("/dev/kmsg") {
+        let _ = log.write_all(format!("<6>saio-selftest: {test}\n").as_bytes());
+    }
 }
 
 /// Runs one test in a child, in an empty directory; gives what it wrote, too.

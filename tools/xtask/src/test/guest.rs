@@ -65,11 +65,12 @@ pub fn self_tests(ctx: &Context, report: &mut Report) {
     run_self_tests(ctx, report, &PLAIN, |_| true);
 }
 
-/// Some of them on the debug kernel.
+/// Some of them on the debug kernel; any of them for who asks for it there.
 pub fn debug_self_tests(ctx: &Context, report: &mut Report) {
     let begins = |name: &str, list: &[&str]| list.iter().any(|first| name.starts_with(first));
+    let asked = report.rest_for(DEBUG.group).is_some();
     run_self_tests(ctx, report, &DEBUG, |name| {
-        begins(name, CHECKED) && !begins(name, UNCHECKED)
+        asked || begins(name, CHECKED) && !begins(name, UNCHECKED)
     });
 }
 
