@@ -9,6 +9,7 @@ mod host;
 mod kernel;
 mod kunit;
 mod seccomp;
+mod storm;
 mod vtime;
 
 use std::fmt::Display;
@@ -44,7 +45,9 @@ pub fn run(ctx: &Context, filter: Option<String>, list: bool) -> Result<i32> {
     guard::run(ctx, &mut report);
     fuzz::run(ctx, &mut report);
     guest::servers(ctx, &mut report);
+    storm::run(ctx, &mut report);
     guest::debug_self_tests(ctx, &mut report);
+    storm::run_on_debug(ctx, &mut report);
     kunit::run(ctx, &mut report);
     fuzz::run_on_debug(ctx, &mut report);
     if list || ctx.dry_run {

@@ -24,9 +24,9 @@ const TIME_LIMIT: u64 = 1800;
 
 /// Where self-tests run.
 #[derive(Clone, Copy)]
-struct Place {
+pub(super) struct Place {
     /// First part of the names of their results
-    group: &'static str,
+    pub(super) group: &'static str,
     config: Config,
     cpus: usize,
     memory: &'static str,
@@ -43,7 +43,7 @@ const PLAIN: Place = Place {
 };
 
 /// The kernel that checks itself, which takes its time: see [`CHECKED`].
-const DEBUG: Place = Place {
+pub(super) const DEBUG: Place = Place {
     group: "debug",
     config: Config::Debug,
     memory: "4G",
@@ -193,7 +193,7 @@ const SERVERS: [(&str, &str, &str); 17] = [
 ];
 
 /// Where servers run.
-const SERVER_GUEST: Place = Place {
+pub(super) const SERVER_GUEST: Place = Place {
     group: "servers",
     ..PLAIN
 };
@@ -245,7 +245,7 @@ pub fn servers(ctx: &Context, report: &mut Report) {
 }
 
 /// How a boot of tests ended.
-enum End {
+pub(super) enum End {
     /// The program ran to its end.
     Complete,
     /// The guest or the program died, or ran into its time limit.
@@ -258,7 +258,12 @@ enum End {
 }
 
 /// Boots, records the results as they come, and judges what is left to judge.
-fn boot_ktap(ctx: &Context, report: &mut Report, place: &Place, argv: &[String]) -> Result<End> {
+pub(super) fn boot_ktap(
+    ctx: &Context,
+    report: &mut Report,
+    place: &Place,
+    argv: &[String],
+) -> Result<End> {
     let group = place.group;
     let args = MachineArgs {
         cpus: place.cpus,

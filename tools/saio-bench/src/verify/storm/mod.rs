@@ -215,15 +215,15 @@ impl Storm<'_> {
         }
     }
 
-    /// Rounds until time is up, and at least two of each server in each mode; then looks whether slabs have grown since the
-    /// first of each, and gone on growing.
+    /// Rounds until time is up, and at least one of each server in each mode. If there was time for more it looks whether
+    /// slabs have grown since the first of each, and gone on growing.
     fn rounds(&self, kind: Kind, round: &mut Round) -> Result<String> {
         let start = Instant::now();
         let time = Duration::from_secs(self.args.seconds);
         let cycle = self.subjects.len() * (1 + MODES.len());
         let mut number = 0;
         let mut marks = Vec::new();
-        while number < 2 * cycle || start.elapsed() < time {
+        while number < cycle || start.elapsed() < time {
             let is_half = number >= cycle * 3 / 2 && start.elapsed() >= time / 2;
             if (marks.is_empty() && number == cycle) || (marks.len() == 1 && is_half) {
                 marks.push((number, Slabs::now()?));
@@ -244,6 +244,17 @@ impl Storm<'_> {
             self.nothing_left(world).with_context(|| label.clone())?;
             number += 1;
         }
+        let told = format!(
+            "{number} rounds of {} in {} s, one in {} without SAIO",
+            self.args.servers.join(" and "),
+            start.elapsed().as_secs(),
+            1 + MODES.len()
+        );
+        if marks.len() < 2 {
+            return Ok(format!(
+                "{told}; too few to see whether slab caches grow: give --seconds more"
+            ));
+        }
         marks.push((number, Slabs::now()?));
         let grown: Vec<Vec<(String, u64)>> = (marks.windows(2))
             .map(|marks| {
@@ -258,12 +269,7 @@ impl Storm<'_> {
             "slab caches grow on and on: {} (objects in either half: {grown:?})",
             both.join(", ")
         );
-        Ok(format!(
-            "{number} rounds of {} in {} s, one in {} without SAIO",
-            self.args.servers.join(" and "),
-            start.elapsed().as_secs(),
-            1 + MODES.len()
-        ))
+        Ok(told)
     }
 
     /// Servers are gone, and so must be all that they had.
