@@ -144,6 +144,10 @@ pub fn round(
         told += "; the server died: it could get no memory";
         return Ok(told);
     }
+    if !stalls::accepts(side.dial.address.port(), &side.server.tasks()) {
+        told += "; the server accepts no more: it could not ask for events";
+        return Ok(told);
+    }
     // Connections of before have ended with their clients; new ones get everything.
     for exchange in exchanges.iter().flatten() {
         let mut conn = side.dial.connect()?;

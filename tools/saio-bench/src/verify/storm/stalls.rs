@@ -20,6 +20,8 @@ struct Socket {
 
 /// States in which a socket has sent a FIN, or would have, for which there was no memory.
 const CLOSING: [u8; 3] = [4, 9, 11];
+/// The state of a socket that connections come to.
+const LISTENING: u8 = 10;
 
 /// Whether the server has given up its end of a connection between these ports of 127.0.0.1, and for which reason. `tasks`
 /// are the server's.
@@ -29,11 +31,21 @@ pub fn given_up(server: u16, client: u16, tasks: &[u32]) -> Option<&'static str>
         return Some("its end is gone");
     };
     if socket.inode == 0 {
-        let is_mute = CLOSING.contains(&socket.state) && socket.queued == 0;
-        return is_mute.then_some("it had no memory for its FIN");
+        if CLOSING.contains(&socket.state) {
+            return (socket.queued == 0).then_some("it had no memory for its FIN");
+        }
+        return (!accepts(server, tasks)).then_some("the server could not go on accepting");
     }
     let is_watched = tasks.iter().any(|task| watches(*task, socket.inode));
     (!is_watched).then_some("the server could not ask for events")
+}
+
+/// Whether a server still waits for connections to its port: nginx asks for no more events after an `accept` for which there was no
+/// memory (`ENFILE`), and never again if there is none when it wants to go on.
+pub fn accepts(port: u16, tasks: &[u32]) -> bool {
+    let text = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let listening = find(&text, port, 0).filter(|socket| socket.state == LISTENING);
+    listening.is_some_and(|socket| tasks.iter().any(|task| watches(*task, socket.inode)))
 }
 
 fn find(text: &str, local: u16, remote: u16) -> Option<Socket> {
@@ -113,6 +125,7 @@ mod tests {
         };
         assert_eq!(find(TCP, 0x4eb5, 0xa23a), socket(1, 10, 612));
         assert_eq!(find(TCP, 0xa23a, 0x4eb5), socket(4, 0, 0));
+        assert_eq!(find(TCP, 0x4eb5, 0), socket(LISTENING, 0, 1572));
         assert_eq!(find(TCP, 1, 2), None);
     }
 
@@ -133,12 +146,17 @@ mod tests {
             listener.local_addr().unwrap().port(),
             client.local_addr().unwrap().port(),
         );
+        let port = ports.0;
+        let tasks = [std::process::id()];
+        assert!(!accepts(port, &tasks));
         let why = || given_up(ports.0, ports.1, &[std::process::id()]);
         assert_eq!(why(), Some("the server could not ask for events"));
         let epoll =
             nix::sys::epoll::Epoll::new(nix::sys::epoll::EpollCreateFlags::empty()).unwrap();
         let event = nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, 0);
         epoll.add(&server, event).unwrap();
+        epoll.add(&listener, event).unwrap();
+        assert!(accepts(port, &tasks));
         assert_eq!(why(), None);
     }
 }
