@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 
-/// How long the kernel gets for what it frees late, after a grace period or two.
-const REST: Duration = Duration::from_secs(2);
+/// How long the kernel gets for what it frees late: kfree_rcu() collects for 5 s.
+const REST: Duration = Duration::from_secs(6);
 
 /// Caches that grow for a long time with nothing lost: what was given back by vmalloc, stacks of threads above all, is kept until
 /// it is tens of MiB; kmemleak takes notes of everything.

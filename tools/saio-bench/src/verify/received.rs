@@ -39,6 +39,9 @@ impl Answer {
     }
 }
 
+/// Bytes of an answer that tell what it is.
+const BEGINNING: usize = 16;
+
 /// What has come on a connection so far. All of it was right.
 #[derive(Default)]
 pub struct Received<'a> {
@@ -47,6 +50,8 @@ pub struct Received<'a> {
     part: usize,
     /// Answers that are there whole
     whole: usize,
+    /// The first bytes of the one that is not
+    beginning: Vec<u8>,
 }
 
 impl<'a> Received<'a> {
@@ -65,9 +70,9 @@ impl<'a> Received<'a> {
         self.whole
     }
 
-    /// No answer is there in part.
-    pub fn is_between(&self) -> bool {
-        self.part == 0
+    /// How the answer begins of which not all is there; of one that was wrong, until there it came.
+    pub fn beginning(&self) -> &[u8] {
+        &self.beginning
     }
 
     /// Takes bytes as they come.
@@ -87,6 +92,8 @@ impl<'a> Received<'a> {
             let missing = answer.bytes.len() - self.part;
             let (piece, rest) = bytes.split_at(bytes.len().min(missing));
             let end = self.part + piece.len();
+            let kept = piece.len().min(BEGINNING - self.beginning.len());
+            self.beginning.extend(&piece[..kept]);
             let mut piece = piece.to_vec();
             let dated = answer.date.start.max(self.part)..answer.date.end.min(end);
             if !dated.is_empty() {
@@ -101,6 +108,7 @@ impl<'a> Received<'a> {
                 self.awaited.pop_front();
                 self.part = 0;
                 self.whole += 1;
+                self.beginning.clear();
             }
         }
         Ok(())
@@ -144,6 +152,20 @@ mod tests {
                 "{end}"
             );
         }
+    }
+
+    #[test]
+    fn a_wrong_answer_can_be_told_from_its_beginning() {
+        let answers = answers();
+        let mut received = Received::default();
+        answers.iter().for_each(|answer| received.expect(answer));
+        let (first, second) = "HTTP/1.1 503 x".split_at(3);
+        received
+            .take(format!("{LATER}one{first}").as_bytes())
+            .unwrap();
+        assert_eq!(received.beginning(), first.as_bytes());
+        received.take(second.as_bytes()).unwrap_err();
+        assert_eq!(received.beginning(), b"HTTP/1.1 503 x");
     }
 
     #[test]

@@ -28,12 +28,7 @@ pub fn check(i_know: bool) -> Result<()> {
     if unsafe { libc::geteuid() } != 0 {
         bail!("only root can make pools and namespaces: run it as root");
     }
-    let mounts = fs::read_to_string("/proc/mounts").context("cannot read /proc/mounts")?;
-    let disposable = mounts.lines().any(|line| {
-        let words: Vec<&str> = line.split(' ').collect();
-        matches!(words[..], [_, "/", "9p", options, ..] if options.split(',').any(|word| word == "ro"))
-    });
-    if !disposable && !i_know {
+    if !saio_leaks::is_guest() && !i_know {
         bail!(
             "this is not a guest of ./x boot, whose root is read-only: cases may spoil files and \
              processes here. ./x fuzz starts a guest; --i-know runs it anyway"

@@ -13,6 +13,8 @@ use crate::verify::Skip;
 const DEBUGFS: &str = "/sys/kernel/debug";
 /// What can fail: objects, and pages.
 const KINDS: [&str; 2] = ["failslab", "fail_page_alloc"];
+/// More than ever fail; the kernel counts down.
+const MOST: i32 = i32::MAX;
 /// Of so many allocations one fails, at the most and at the least.
 const EVERY: (usize, usize) = (2, 80);
 
@@ -22,7 +24,7 @@ const SPARED: [&str; 2] = ["tcp_send_fin", "tcp_send_active_reset"];
 /// Marks functions' padding in the list of symbols.
 const PADDING: &str = "__pfx_";
 
-/// Fault injection, which is switched off when this is dropped.
+/// Fault injection, which is switched off when this is dropped. Tasks that were chosen stay so: it is for a machine that nobody keeps.
 pub struct Failing(());
 
 impl Failing {
@@ -44,11 +46,12 @@ impl Failing {
         let (start, end) = spared(&symbols).context("/proc/kallsyms")?;
         let failing = Self(());
         failing.stop()?;
+        let most = MOST.to_string();
         for kind in KINDS {
             for (file, value) in [
                 ("task-filter", "Y"),
                 ("ignore-gfp-wait", "N"),
-                ("times", "-1"),
+                ("times", &most),
                 ("verbose", "0"),
             ] {
                 set(kind, file, value)?;
@@ -61,7 +64,7 @@ impl Failing {
         Ok(failing)
     }
 
-    /// From now on allocations of these tasks, and of what they start, fail now and then. How often is said.
+    /// From now on allocations of these tasks, and of what they start, fail now and then.
     ///
     /// # Errors
     ///
@@ -72,7 +75,7 @@ impl Failing {
             let _ = fs::write(format!("/proc/{task}/make-it-fail"), "1");
         }
         for kind in KINDS {
-            // All of it, objects only, pages only: as it comes.
+            // Objects and pages, one of them, or neither: as it comes.
             let every = EVERY.0 + random.below(EVERY.1 - EVERY.0);
             set(kind, "interval", &every.to_string())?;
             set(
@@ -82,6 +85,25 @@ impl Failing {
             )?;
         }
         Ok(())
+    }
+
+    /// How many have failed so far.
+    ///
+    /// # Errors
+    ///
+    /// As of the kernel's files.
+    pub fn failed(&self) -> Result<u64> {
+        let left = KINDS.map(|kind| {
+            let path = Path::new(DEBUGFS).join(kind).join("times");
+            let text = fs::read_to_string(&path);
+            let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+            let left: i32 = text
+                .trim()
+                .parse()
+                .with_context(|| format!("{}: {text:?}", path.display()))?;
+            Ok(u64::from(MOST.abs_diff(left)))
+        });
+        left.into_iter().sum()
     }
 
     /// From now on none fails.

@@ -5,7 +5,6 @@
 
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use super::stalls;
 use crate::docs::Random;
 use crate::server::Process;
 use crate::verify::received::{Answer, Received};
+use crate::verify::rings::Rings;
 use crate::verify::streams::{Reply, Request};
 use crate::verify::subjects::Way;
 use crate::verify::tests::stress::joined;
@@ -43,6 +43,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// After this time without a byte the client looks whether the server has given it up.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// How an answer begins with which a server says that it cannot.
+const CANNOT: &[u8] = b"HTTP/1.1 5";
 
 /// A server that has died says so if it is not SAIO's fault: it could get no memory.
 const OUT_OF_MEMORY: &str = "OUT OF MEMORY";
@@ -98,8 +101,8 @@ pub fn round(
     random: &mut Random,
 ) -> Result<String> {
     let mut side = world.alone(way, "faults", way.start, saio, false)?;
+    let before = failing.failed()?;
     let is_over = AtomicBool::new(false);
-    let tasks = Mutex::new(Vec::new());
     let seen = thread::scope(|scope| -> Result<Seen> {
         let clients: Vec<_> = (exchanges.iter().enumerate())
             .map(|(number, exchanges)| {
@@ -109,7 +112,7 @@ pub fn round(
                     is_slow: number % 4 == 3,
                     at_once: way.at_once.min(AT_ONCE),
                     is_over: &is_over,
-                    tasks: &tasks,
+                    server: &side.server,
                 };
                 let random = Random::new(random.number());
                 scope.spawn(move || {
@@ -119,7 +122,7 @@ pub fn round(
                 })
             })
             .collect();
-        let result = disturb(&side, failing, &tasks, random);
+        let result = disturb(&side, failing, random);
         is_over.store(true, Ordering::Relaxed);
         let mut sum = Seen::default();
         let mut results = Ok(());
@@ -136,10 +139,13 @@ pub fn round(
         results.and(result).map(|()| sum)
     })
     .with_context(|| side.server.logs())?;
+    let failed = failing.failed()? - before;
     let mut told = format!(
-        "{} whole answers, {} refusals, {} connections ended",
+        "{failed} allocations failed: {} whole answers, {} refusals, {} connections ended",
         seen.whole, seen.refused, seen.ended
     );
+    ensure!(failed > 0, "no allocation has failed");
+    ensure!(seen.whole > 0, "no answer came whole: {told}");
     if died(&mut side.server)? {
         told += "; the server died: it could get no memory";
         return Ok(told);
@@ -161,24 +167,23 @@ pub fn round(
                 .with_context(|| format!("afterwards: {request}"))?;
         }
     }
+    if saio {
+        let sent = Rings::of(&side.server).operations;
+        ensure!(
+            sent > 0,
+            "the server sent nothing by SAIO: see saioctl doctor"
+        );
+        told += &format!("; {sent} operations");
+    }
     side.server.stop().context("afterwards")?;
-    died(&mut side.server)?;
+    no_crash(&side.server)?;
     Ok(told)
 }
 
 /// Lets allocations fail and rest in turn.
-fn disturb(
-    side: &Side,
-    failing: &Failing,
-    known: &Mutex<Vec<u32>>,
-    random: &mut Random,
-) -> Result<()> {
+fn disturb(side: &Side, failing: &Failing, random: &mut Random) -> Result<()> {
     for _ in 0..TIMES {
         let mut tasks = side.server.tasks();
-        known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&tasks);
         tasks.extend(saio_leaks::threads().into_iter().map(|(task, _)| task));
         failing.start(&tasks, random)?;
         sleep(Duration::from_millis(random.below(FAILS) as u64));
@@ -189,28 +194,27 @@ fn disturb(
 }
 
 /// Whether it has died as servers do that get no memory, without SAIO too.
+///
+/// # Errors
+///
+/// It has died otherwise.
 fn died(server: &mut Process) -> Result<bool> {
-    let log = server.all_logs();
-    if log.contains(OUT_OF_MEMORY) {
+    if server.all_logs().contains(OUT_OF_MEMORY) {
         return Ok(true);
     }
-    if let Some(line) = log
-        .lines()
-        .find(|line| CRASHES.iter().any(|word| line.contains(word)))
-    {
-        bail!("{} wrote: {line}", server.label());
-    }
+    no_crash(server)?;
     match server.ended()? {
-        Some(status) => {
-            ensure!(
-                status.success(),
-                "{} ended with {status}:\n{}",
-                server.label(),
-                server.logs()
-            );
-            Ok(true)
-        }
+        Some(status) => bail!("{} ended with {status}:\n{}", server.label(), server.logs()),
         None => Ok(false),
+    }
+}
+
+fn no_crash(server: &Process) -> Result<()> {
+    let log = server.all_logs();
+    let mut lines = log.lines();
+    match lines.find(|line| CRASHES.iter().any(|word| line.contains(word))) {
+        Some(line) => bail!("{} wrote: {line}", server.label()),
+        None => Ok(()),
     }
 }
 
@@ -221,8 +225,7 @@ struct Client<'a> {
     is_slow: bool,
     at_once: usize,
     is_over: &'a AtomicBool,
-    /// The server's, as of the last look
-    tasks: &'a Mutex<Vec<u32>>,
+    server: &'a Process,
 }
 
 /// How some exchanges went.
@@ -263,7 +266,7 @@ impl Client<'_> {
 
     /// Whether the server has given the connection up without a word; this is said.
     fn is_given_up(&self, conn: &Conn) -> Result<bool> {
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = self.server.tasks();
         let why = stalls::given_up(self.dial.address.port(), conn.port()?, &tasks);
         if let Some(why) = why {
             eprintln!("faults: a connection is silent: {why}");
@@ -310,15 +313,13 @@ impl Client<'_> {
         conn.set_patience(PATIENCE);
         match conn.send(&bytes) {
             Ok(()) => conn.set_patience(LOOK),
-            // What had come until then is not looked at.
-            Err(Failure::Closed) => return Ok((Talk::Ended, 0)),
+            // What has come until then is still to be read.
+            Err(Failure::Closed) => conn.set_patience(LOOK),
             Err(Failure::TimedOut) if self.is_given_up(conn)? => return Ok((Talk::Ended, 0)),
             Err(error) => return Err(error).context("sending"),
         }
         let is_http = (self.exchanges.iter().flatten())
             .all(|(request, _)| matches!(request.reply, Reply::Http { .. }));
-        // The beginning of the answer that is under way.
-        let mut begun = Vec::new();
         let mut waited = Instant::now();
         while received.awaited() > 0 {
             let bytes = match conn.some(GULP) {
@@ -340,12 +341,8 @@ impl Client<'_> {
             };
             waited = Instant::now();
             let whole = received.whole();
-            if received.is_between() {
-                begun.clear();
-            }
-            begun.extend(&bytes);
             if let Err(error) = received.take(&bytes) {
-                if is_http && cannot(&begun) {
+                if is_http && received.beginning().starts_with(CANNOT) {
                     return Ok((Talk::Refused, whole));
                 }
                 return Err(error);
@@ -361,22 +358,4 @@ fn is_gone(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
     )
-}
-
-/// Whether an answer says that the server cannot, which it may say behind other answers.
-fn cannot(begun: &[u8]) -> bool {
-    let mark = b"HTTP/1.1 5";
-    begun.windows(mark.len()).any(|bytes| bytes == mark)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_told_from_wrong_bytes() {
-        assert!(cannot(b"HTTP/1.1 500 Internal Server Error\r\n"));
-        assert!(cannot(b"...end of a body HTTP/1.1 503 x"));
-        assert!(!cannot(b"HTTP/1.1 200 OK\r\n"));
-    }
 }

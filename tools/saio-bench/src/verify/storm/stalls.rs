@@ -3,7 +3,6 @@
 //! Why a connection says nothing: whether the server has given it up, and could not even say so.
 
 use std::fs;
-use std::path::Path;
 
 use nix::libc;
 
@@ -12,32 +11,29 @@ use nix::libc;
 struct Socket {
     /// Number of its state, as of the kernel
     state: u8,
-    /// Bytes that the peer has not acknowledged
-    queued: u64,
+    /// Bytes that nobody has read
+    unread: u64,
     /// 0 if no file refers to it
     inode: u64,
 }
 
-/// States in which a socket has sent a FIN, or would have, for which there was no memory.
-const CLOSING: [u8; 3] = [4, 9, 11];
 /// The state of a socket that connections come to.
 const LISTENING: u8 = 10;
 
 /// Whether the server has given up its end of a connection between these ports of 127.0.0.1, and for which reason. `tasks`
-/// are the server's.
+/// are the server's. An end without a descriptor is SAIO's perhaps, which then has to bring it to its end.
 pub fn given_up(server: u16, client: u16, tasks: &[u32]) -> Option<&'static str> {
     let text = fs::read_to_string("/proc/net/tcp").ok()?;
-    let Some(socket) = find(&text, server, client) else {
-        return Some("its end is gone");
-    };
+    let socket = find(&text, server, client)?;
     if socket.inode == 0 {
-        if CLOSING.contains(&socket.state) {
-            return (socket.queued == 0).then_some("it had no memory for its FIN");
-        }
         return (!accepts(server, tasks)).then_some("the server could not go on accepting");
     }
+    let has_it = tasks
+        .iter()
+        .any(|task| !descriptors(*task, socket.inode).is_empty());
     let is_watched = tasks.iter().any(|task| watches(*task, socket.inode));
-    (!is_watched).then_some("the server could not ask for events")
+    let is_forgotten = has_it && !is_watched && socket.unread > 0;
+    is_forgotten.then_some("the server could not ask for events")
 }
 
 /// Whether a server still waits for connections to its port: nginx asks for no more events after an `accept` for which there was no
@@ -58,31 +54,30 @@ fn find(text: &str, local: u16, remote: u16) -> Option<Socket> {
         (port(here)? == local && port(there)? == remote).then_some(())?;
         Some(Socket {
             state: u8::from_str_radix(state, 16).ok()?,
-            queued: u64::from_str_radix(queues.split_once(':')?.0, 16).ok()?,
+            unread: u64::from_str_radix(queues.split_once(':')?.1, 16).ok()?,
             inode: inode.parse().ok()?,
         })
     })
 }
 
-/// Whether an epoll descriptor of a task has a socket in its list.
-fn watches(task: u32, inode: u64) -> bool {
-    let directory = format!("/proc/{task}");
-    let directory = Path::new(&directory);
+/// Numbers of a task's descriptors of a socket.
+fn descriptors(task: u32, inode: u64) -> Vec<i32> {
     let target = format!("socket:[{inode}]");
-    let files = fs::read_dir(directory.join("fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let sockets: Vec<i32> = files
+    let files = fs::read_dir(format!("/proc/{task}/fd"));
+    let files = files.into_iter().flatten().flatten();
+    files
         .filter(|file| {
             fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == target.as_str())
         })
         .filter_map(|file| file.file_name().to_str()?.parse().ok())
-        .collect();
-    let infos = fs::read_dir(directory.join("fdinfo"))
-        .into_iter()
-        .flatten()
-        .flatten();
+        .collect()
+}
+
+/// Whether an epoll descriptor of a task has a socket in its list.
+fn watches(task: u32, inode: u64) -> bool {
+    let sockets = descriptors(task, inode);
+    let infos = fs::read_dir(format!("/proc/{task}/fdinfo"));
+    let infos = infos.into_iter().flatten().flatten();
     infos
         .filter_map(|info| fs::read_to_string(info.path()).ok())
         .any(|info| sockets.iter().any(|fd| is_watched(&info, *fd)))
@@ -106,6 +101,7 @@ fn is_watched(info: &str, fd: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
     const TCP: &str = "\
@@ -116,14 +112,14 @@ mod tests {
 
     #[test]
     fn sockets_are_found_by_their_ports() {
-        let socket = |state, queued, inode| {
+        let socket = |state, unread, inode| {
             Some(Socket {
                 state,
-                queued,
+                unread,
                 inode,
             })
         };
-        assert_eq!(find(TCP, 0x4eb5, 0xa23a), socket(1, 10, 612));
+        assert_eq!(find(TCP, 0x4eb5, 0xa23a), socket(1, 0x33, 612));
         assert_eq!(find(TCP, 0xa23a, 0x4eb5), socket(4, 0, 0));
         assert_eq!(find(TCP, 0x4eb5, 0), socket(LISTENING, 0, 1572));
         assert_eq!(find(TCP, 1, 2), None);
@@ -140,7 +136,7 @@ mod tests {
     #[test]
     fn a_connection_that_nobody_watches_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
         let ports = (
             listener.local_addr().unwrap().port(),
@@ -150,6 +146,8 @@ mod tests {
         let tasks = [std::process::id()];
         assert!(!accepts(port, &tasks));
         let why = || given_up(ports.0, ports.1, &[std::process::id()]);
+        assert_eq!(why(), None, "it has read all");
+        client.write_all(b"x").unwrap();
         assert_eq!(why(), Some("the server could not ask for events"));
         let epoll =
             nix::sys::epoll::Epoll::new(nix::sys::epoll::EpollCreateFlags::empty()).unwrap();

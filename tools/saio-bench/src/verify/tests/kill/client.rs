@@ -2,7 +2,7 @@
 
 //! A client of a server that is killed: asks and reads until its connection has ended.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -84,7 +84,9 @@ impl Manner {
 /// What clients and the one who kills know of each other.
 #[derive(Default)]
 pub struct Shared {
-    /// Set just before the kill
+    /// Set before the kill begins: connections may end
+    pub doomed: AtomicBool,
+    /// When the server was killed
     pub killed: OnceLock<Instant>,
     /// Whole answers that the steady clients have received
     pub answers: AtomicUsize,
@@ -187,10 +189,17 @@ impl Client<'_> {
                 late += more;
             }
         }
-        let Some(killed) = self.shared.killed.get() else {
+        if !self.shared.doomed.load(Ordering::Relaxed) {
             bail!("the connection ended before the server was killed");
+        }
+        let ended = Instant::now();
+        let killed = loop {
+            match self.shared.killed.get() {
+                Some(killed) => break *killed,
+                None => sleep(Duration::from_millis(1)),
+            }
         };
-        let waited = last.max(*killed).elapsed();
+        let waited = ended.saturating_duration_since(last.max(killed));
         ensure!(
             waited < END_LIMIT,
             "the connection ended {} s after its last byte and the kill",
