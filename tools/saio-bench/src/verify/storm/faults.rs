@@ -49,6 +49,8 @@ const CANNOT: &[u8] = b"HTTP/1.1 5";
 
 /// A server that has died says so if it is not SAIO's fault: it could get no memory.
 const OUT_OF_MEMORY: &str = "OUT OF MEMORY";
+/// What the library says that got no memory for a ring, or for what a crossing needs.
+const WITHOUT: &str = "without it";
 /// What it says if it has died of something else.
 const CRASHES: [&str; 2] = ["exited on signal", "crashed by signal"];
 
@@ -87,7 +89,8 @@ pub fn exchanges(way: &Way, dial: &Dial) -> Result<Vec<Vec<Exchange>>> {
         .collect()
 }
 
-/// One server, whose allocations fail now and then until it is stopped. Returns what happened.
+/// One server, whose allocations fail now and then until it is stopped. Returns what happened, and operations of its rings as
+/// far as they can be counted.
 ///
 /// # Errors
 ///
@@ -99,7 +102,7 @@ pub fn round(
     saio: bool,
     failing: &Failing,
     random: &mut Random,
-) -> Result<String> {
+) -> Result<(String, u64)> {
     let mut side = world.alone(way, "faults", way.start, saio, false)?;
     let before = failing.failed()?;
     let is_over = AtomicBool::new(false);
@@ -148,11 +151,11 @@ pub fn round(
     ensure!(seen.whole > 0, "no answer came whole: {told}");
     if died(&mut side.server)? {
         told += "; the server died: it could get no memory";
-        return Ok(told);
+        return Ok((told, 0));
     }
     if !stalls::accepts(side.dial.address.port(), &side.server.tasks()) {
         told += "; the server accepts no more: it could not ask for events";
-        return Ok(told);
+        return Ok((told, 0));
     }
     // Connections of before have ended with their clients; new ones get everything.
     for exchange in exchanges.iter().flatten() {
@@ -167,17 +170,18 @@ pub fn round(
                 .with_context(|| format!("afterwards: {request}"))?;
         }
     }
+    let sent = Rings::of(&side.server).operations;
     if saio {
-        let sent = Rings::of(&side.server).operations;
         ensure!(
-            sent > 0,
-            "the server sent nothing by SAIO: see saioctl doctor"
+            sent > 0 || side.server.all_logs().contains(WITHOUT),
+            "the server sent nothing by SAIO, and the library does not say why:\n{}",
+            side.server.logs()
         );
         told += &format!("; {sent} operations");
     }
     side.server.stop().context("afterwards")?;
     no_crash(&side.server)?;
-    Ok(told)
+    Ok((told, sent))
 }
 
 /// Lets allocations fail and rest in turn.

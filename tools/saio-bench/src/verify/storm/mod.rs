@@ -217,10 +217,19 @@ impl Storm<'_> {
             Kind::Faults => {
                 let failing = Failing::new()?;
                 let exchanges = self.answers(|_, way, dial| faults::exchanges(way, dial))?;
-                self.rounds(kind, &mut |world, server, saio, random| {
-                    let exchanges = &exchanges[server];
-                    faults::round(world, ways[server], exchanges, saio, &failing, random)
-                })
+                let mut sent = 0;
+                let told = self.rounds(kind, &mut |world, server, saio, random| {
+                    let (exchanges, way) = (&exchanges[server], ways[server]);
+                    let (told, more) =
+                        faults::round(world, way, exchanges, saio, &failing, random)?;
+                    sent += more;
+                    Ok(told)
+                })?;
+                ensure!(
+                    sent > 0,
+                    "no server has sent anything by SAIO: see saioctl doctor"
+                );
+                Ok(told)
             }
         }
     }
