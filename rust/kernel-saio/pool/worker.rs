@@ -130,6 +130,9 @@ impl Worker {
                         }
                         return false;
                     }
+                    // What is left is somebody's who has the ring just now, and wants this CPU perhaps.
+                    // SAFETY: No lock is held.
+                    unsafe { bindings::saio_resched() };
                 }
             }
             // SAFETY: No requirements.
