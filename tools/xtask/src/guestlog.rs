@@ -7,11 +7,8 @@ const TEST: &str = "saio-selftest:";
 
 /// Returns the first lines of complaints in a console log, without time stamps.
 pub fn complaints(log: &str) -> Vec<String> {
-    log.lines()
-        .map(message)
-        .filter(|message| is_complaint(message))
-        .map(str::to_string)
-        .collect()
+    let found = complaints_in_tests(log).into_iter();
+    found.map(|(_, complaint)| complaint.to_string()).collect()
 }
 
 /// What [`complaints`] returns, each with the self-test that ran then, if one did.

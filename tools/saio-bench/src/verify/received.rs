@@ -9,6 +9,7 @@ use anyhow::{bail, Context, Result};
 
 use crate::verify::compare::{blank_date, same_bytes};
 use crate::verify::streams::{Reply, Request};
+use crate::wire::Dial;
 
 /// An answer that is known before it comes.
 pub struct Answer {
@@ -37,6 +38,24 @@ impl Answer {
             date,
         }
     }
+}
+
+/// A request and its answer.
+pub type Line = (Request, Answer);
+
+/// Asks a server that nobody disturbs, one request after the other on a connection of its own.
+///
+/// # Errors
+///
+/// It does not answer.
+pub fn answered(requests: Vec<Request>, dial: &Dial) -> Result<Vec<Line>> {
+    let mut conn = dial.connect()?;
+    let lines = requests.into_iter().map(|request| {
+        let bytes = request.exchange(&mut conn)?;
+        let answer = Answer::new(&request, bytes);
+        Ok((request, answer))
+    });
+    lines.collect()
 }
 
 /// Bytes of an answer that tell what it is.

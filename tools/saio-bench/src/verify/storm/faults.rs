@@ -14,9 +14,9 @@ use super::failing::Failing;
 use super::stalls;
 use crate::docs::Random;
 use crate::server::Process;
-use crate::verify::received::{Answer, Received};
+use crate::verify::received::{answered, Line, Received};
 use crate::verify::rings::Rings;
-use crate::verify::streams::{Reply, Request};
+use crate::verify::streams::Reply;
 use crate::verify::subjects::Way;
 use crate::verify::tests::stress::joined;
 use crate::verify::world::{Side, World};
@@ -55,7 +55,7 @@ const WITHOUT: &str = "without it";
 const CRASHES: [&str; 2] = ["exited on signal", "crashed by signal"];
 
 /// Requests that belong together, with their answers: they can be said on any connection, and again.
-type Exchange = Vec<(Request, Answer)>;
+type Exchange = Vec<Line>;
 
 /// What clients have seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,18 +74,9 @@ struct Seen {
 ///
 /// It does not answer.
 pub fn exchanges(way: &Way, dial: &Dial) -> Result<Vec<Vec<Exchange>>> {
-    let exchange = |client: usize, size: usize| -> Result<Exchange> {
-        let mut conn = dial.connect()?;
-        let requests = way.stream.sized(size, client).into_iter();
-        let lines = requests.map(|request| {
-            let bytes = request.exchange(&mut conn)?;
-            let answer = Answer::new(&request, bytes);
-            Ok((request, answer))
-        });
-        lines.collect()
-    };
+    let exchange = |client, size: &usize| answered(way.stream.sized(*size, client), dial);
     (0..CLIENTS)
-        .map(|client| SIZES.iter().map(|size| exchange(client, *size)).collect())
+        .map(|client| SIZES.iter().map(|size| exchange(client, size)).collect())
         .collect()
 }
 

@@ -28,11 +28,8 @@ pub fn given_up(server: u16, client: u16, tasks: &[u32]) -> Option<&'static str>
     if socket.inode == 0 {
         return (!accepts(server, tasks)).then_some("the server could not go on accepting");
     }
-    let has_it = tasks
-        .iter()
-        .any(|task| !descriptors(*task, socket.inode).is_empty());
-    let is_watched = tasks.iter().any(|task| watches(*task, socket.inode));
-    let is_forgotten = has_it && !is_watched && socket.unread > 0;
+    let holders = holders(tasks, socket.inode);
+    let is_forgotten = !holders.is_empty() && !is_watched_by(&holders) && socket.unread > 0;
     is_forgotten.then_some("the server could not ask for events")
 }
 
@@ -41,7 +38,7 @@ pub fn given_up(server: u16, client: u16, tasks: &[u32]) -> Option<&'static str>
 pub fn accepts(port: u16, tasks: &[u32]) -> bool {
     let text = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let listening = find(&text, port, 0).filter(|socket| socket.state == LISTENING);
-    listening.is_some_and(|socket| tasks.iter().any(|task| watches(*task, socket.inode)))
+    listening.is_some_and(|socket| is_watched_by(&holders(tasks, socket.inode)))
 }
 
 fn find(text: &str, local: u16, remote: u16) -> Option<Socket> {
@@ -60,6 +57,12 @@ fn find(text: &str, local: u16, remote: u16) -> Option<Socket> {
     })
 }
 
+/// Tasks that have descriptors of a socket, with their numbers.
+fn holders(tasks: &[u32], inode: u64) -> Vec<(u32, Vec<i32>)> {
+    let all = tasks.iter().map(|task| (*task, descriptors(*task, inode)));
+    all.filter(|(_, sockets)| !sockets.is_empty()).collect()
+}
+
 /// Numbers of a task's descriptors of a socket.
 fn descriptors(task: u32, inode: u64) -> Vec<i32> {
     let target = format!("socket:[{inode}]");
@@ -73,14 +76,15 @@ fn descriptors(task: u32, inode: u64) -> Vec<i32> {
         .collect()
 }
 
-/// Whether an epoll descriptor of a task has a socket in its list.
-fn watches(task: u32, inode: u64) -> bool {
-    let sockets = descriptors(task, inode);
-    let infos = fs::read_dir(format!("/proc/{task}/fdinfo"));
-    let infos = infos.into_iter().flatten().flatten();
-    infos
-        .filter_map(|info| fs::read_to_string(info.path()).ok())
-        .any(|info| sockets.iter().any(|fd| is_watched(&info, *fd)))
+/// Whether an epoll descriptor of one of them has the socket in its list.
+fn is_watched_by(holders: &[(u32, Vec<i32>)]) -> bool {
+    holders.iter().any(|(task, sockets)| {
+        let infos = fs::read_dir(format!("/proc/{task}/fdinfo"));
+        let infos = infos.into_iter().flatten().flatten();
+        infos
+            .filter_map(|info| fs::read_to_string(info.path()).ok())
+            .any(|info| sockets.iter().any(|fd| is_watched(&info, *fd)))
+    })
 }
 
 /// Whether the `fdinfo` of an epoll descriptor has a descriptor that waits for bytes or room, as proc(5) says.

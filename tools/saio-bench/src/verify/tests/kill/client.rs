@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure, Context, Result};
 
 use crate::docs::Random;
-use crate::verify::received::{Answer, Received};
+use crate::verify::received::{Line, Received};
 use crate::verify::streams::{Reply, Request};
 use crate::wire::{Conn, Dial, Failure};
 
@@ -108,9 +108,6 @@ pub struct Seen {
     /// It had at most one request under way: the server's socket had nothing unread that would have reset the connection
     pub one_by_one: bool,
 }
-
-/// A request and its answer.
-pub type Line = (Request, Answer);
 
 /// A client.
 pub struct Client<'a> {

@@ -16,13 +16,13 @@ use anyhow::{bail, ensure, Context, Result};
 use super::stress::joined;
 use crate::docs::Random;
 use crate::server::{Process, LOG};
-use crate::verify::received::Answer;
+use crate::verify::received::{answered, Line};
 use crate::verify::rings::Rings;
 use crate::verify::storm::Memory;
 use crate::verify::subjects::Way;
 use crate::verify::world::{Pair, Side, World};
 use crate::wire::Dial;
-use client::{mark_of, Client, Line, Manner, Seen, Shared, GREEDY};
+use client::{mark_of, Client, Manner, Seen, Shared, GREEDY};
 
 /// How long the clients may take until the moment of the kill.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -117,13 +117,7 @@ pub fn scripts(world: &World, way: &Way, dial: &Dial) -> Result<Vec<Vec<Line>>> 
             GREEDY => stream.sized(QUEUED, 6000 + client),
             _ => stream.requests(&mut random, 6000 + client, number),
         };
-        let mut conn = dial.connect()?;
-        let lines = requests.into_iter().map(|request| {
-            let bytes = request.exchange(&mut conn)?;
-            let answer = Answer::new(&request, bytes);
-            Ok((request, answer))
-        });
-        lines.collect()
+        answered(requests, dial)
     };
     (0..world.scaled(12, 36)).map(script).collect()
 }
